@@ -1,0 +1,90 @@
+/** A table or another named object; `schema` is undefined when the search path decides. Names are as stored, unquoted. */
+export interface QualifiedName {
+  readonly schema: string | undefined;
+  readonly name: string;
+}
+
+export type ProviderName = 'local' | 'hash' | 'file';
+export type IndexKind = 'ivfflat' | 'hnsw' | 'none';
+export type Distance = 'cosine' | 'l2' | 'ip';
+export type Device = 'auto' | 'cpu' | 'cuda' | 'webgpu';
+export type Dtype = 'fp32' | 'fp16' | 'int8';
+
+export interface IndexSettings {
+  readonly kind: IndexKind;
+  /** IVFFlat: a number, `reference` for min(1000, max(100, √rows)), or `pgvector` for its own rule. */
+  readonly lists: number | 'reference' | 'pgvector';
+  /** HNSW. */
+  readonly m: number | undefined;
+  readonly efConstruction: number | undefined;
+  /** That of the old index when undefined, else cosine. */
+  readonly distance: Distance | undefined;
+}
+
+/** A model by the names that pin it. */
+export interface ModelReference {
+  readonly provider: ProviderName;
+  /** A hub name, `hash/<dimensions>`, a directory with a model, or for `file` the path of the vectors. */
+  readonly model: string;
+  readonly dimensions: number;
+}
+
+/** One migration as pinned in `reembed.config.ts`, defaults filled in. The same in every database and every year. */
+export interface MigrationDefinition extends ModelReference {
+  /** Names the migration in the state, the trigger and the reports: `[a-z][a-z0-9-]{0,39}`. */
+  readonly id: string;
+  readonly table: QualifiedName;
+  /** The column whose text is embedded. */
+  readonly text: string;
+  /** The vector column that the application uses. */
+  readonly column: string;
+  /** The new column until the swap; `<column>_<dimensions>` unless said otherwise. */
+  readonly target: string;
+  readonly revision: string | undefined;
+  readonly vectorType: 'vector' | 'halfvec';
+  readonly index: IndexSettings;
+  readonly oldIndex: 'keep' | 'drop';
+  readonly oldColumn: 'keep' | 'drop';
+  /** Days for which `finalize` keeps the old column. */
+  readonly retentionDays: number;
+  /** `fire` lets the table's own UPDATE triggers run for every row of the backfill. */
+  readonly userTriggers: 'refuse' | 'fire';
+  /** The old model, where it is known: fills rows without an old vector when going back. */
+  readonly from: ModelReference | undefined;
+}
+
+/** How a migration runs: only from the environment, never pinned. */
+export interface RuntimeSettings {
+  /** `embedded` or a Postgres URL; undefined when not set. */
+  readonly databaseUrl: string | undefined;
+  /** A URL past a transaction-mode pooler, for what needs a session. */
+  readonly directUrl: string | undefined;
+  /** Where the embedded database lives: `REEMBED_DATA_DIR`, `.reembed/data`. */
+  readonly dataDir: string;
+  /** `REEMBED_STATE_SCHEMA`, `reembed`. */
+  readonly stateSchema: string;
+  readonly device: Device;
+  readonly dtype: Dtype | undefined;
+  readonly batchSize: number | undefined;
+  readonly threads: number | undefined;
+  /** Rows read, embedded and written together (1000). */
+  readonly batchRows: number;
+  /** Bytes of text read together at most (8 MiB): `REEMBED_BATCH_BYTES`. */
+  readonly batchBytes: number;
+  /** Attempts a batch, the first one included (3). */
+  readonly maxRetries: number;
+  /** Batches in flight (2). */
+  readonly concurrency: number;
+  /** Stops resumably after so many milliseconds. */
+  readonly timeLimitMs: number | undefined;
+  /** Quarantined rows with which the swap still goes on (0). */
+  readonly maxQuarantined: number;
+  /** `auto`: before anything is dropped, into `backupDir`; `none` refuses explicitly. */
+  readonly backup: 'auto' | 'none';
+  readonly backupDir: string;
+  readonly rollback: 'refuse' | 'accept-missing';
+  /** Seconds without a heartbeat after which another process may take over (10): `REEMBED_LEASE_SECONDS`. */
+  readonly leaseSeconds: number;
+  readonly gate: 'warn' | 'off';
+  readonly log: 'text' | 'json';
+}

@@ -1,0 +1,68 @@
+/** The three migrations and what stands around them; names the place an error came from. */
+export type Step = 'configuration' | 'expand' | 'fill' | 'cut-over' | 'finalize' | 'backup' | 'restore' | 'inspect';
+
+export interface ErrorDetails {
+  /** The step that failed. */
+  readonly step?: Step;
+  /** The next command or setting, as a sentence for a person. */
+  readonly hint?: string;
+  /** Observed and expected values for logs and `--json`; never secrets. */
+  readonly context?: Readonly<Record<string, unknown>>;
+  readonly cause?: unknown;
+}
+
+/**
+ * The base of every error that reembed throws on purpose. `code` is stable across releases; `message` says what failed,
+ * names the object and gives observed against expected; `hint` is the next command.
+ */
+export class ReembedError extends Error {
+  readonly code: string;
+  readonly step: Step | undefined;
+  readonly hint: string | undefined;
+  readonly context: Readonly<Record<string, unknown>>;
+
+  constructor(code: string, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = new.target.name;
+    this.code = code;
+    this.step = details.step;
+    this.hint = details.hint;
+    this.context = details.context ?? {};
+  }
+}
+
+/** The configuration or the command line is wrong; nothing was touched. Exit code 2. */
+export class ConfigError extends ReembedError {}
+
+/** The table, the database or its rights do not allow the migration; nothing was changed. */
+export class PreflightError extends ReembedError {}
+
+/** Postgres failed or could not be reached. */
+export class DatabaseError extends ReembedError {}
+
+/** A model's files are missing, altered or not understood, or inference failed. */
+export class ModelError extends ReembedError {}
+
+/** A provider answered wrongly or not at all. `retryable` tells whether the same call may succeed later. */
+export class ProviderError extends ReembedError {
+  readonly retryable: boolean;
+
+  constructor(code: string, message: string, details: ErrorDetails & { readonly retryable: boolean }) {
+    super(code, message, details);
+    this.retryable = details.retryable;
+  }
+}
+
+/** Vectors that must not be stored, or rows that are missing where all were promised. */
+export class IntegrityError extends ReembedError {}
+
+/** Another process holds the migration's lease. */
+export class BusyError extends ReembedError {}
+
+/** A signal, a time limit or an abort stopped the work at a batch boundary; the same command resumes it. Exit code 130. */
+export class InterruptedError extends ReembedError {}
+
+/** The message of anything that was thrown, without losing what is not an Error. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

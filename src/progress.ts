@@ -1,0 +1,26 @@
+import type { Step } from './errors.ts';
+
+/** What a long function tells its caller while it works. The library never prints; the CLI and the migrations do. */
+export type ProgressEvent =
+  | { readonly kind: 'step'; readonly step: Step; readonly message: string }
+  | { readonly kind: 'notice'; readonly message: string }
+  | { readonly kind: 'warning'; readonly message: string }
+  | {
+      readonly kind: 'rows';
+      /** Rows written in this run and before it, and the estimate of all. */
+      readonly done: number;
+      readonly total: number;
+      /** Rows per second over the last seconds. */
+      readonly rate: number;
+      readonly etaSeconds: number | undefined;
+    }
+  | {
+      readonly kind: 'index';
+      readonly index: string;
+      /** As pg_stat_progress_create_index names it, e.g. `building index: loading tuples`. */
+      readonly phase: string;
+      /** 0..1, undefined where Postgres does not say. */
+      readonly fraction: number | undefined;
+    };
+
+export type OnProgress = (event: ProgressEvent) => void;

@@ -1,0 +1,52 @@
+/** Everything that makes two vectors comparable. Two models share a space only when all of it is equal. */
+export interface ModelFingerprint {
+  /** `local`, `hash`, `file`. */
+  readonly provider: string;
+  /** As the user names it, e.g. `BAAI/bge-small-en-v1.5`. */
+  readonly name: string;
+  readonly revision: string | null;
+  readonly dimensions: number;
+  /** `fp32`, `fp16`, `int8`; null where the provider does not say. */
+  readonly dtype: string | null;
+  /** `mean`, `cls`, `last-token`, or `graph` when the model's own graph pools. */
+  readonly pooling: string | null;
+  readonly normalize: boolean;
+  /** What is put before each text, by kind. */
+  readonly prefixes: { readonly document: string; readonly query: string };
+  /** sha256 of each file that takes part in inference, by its name relative to the model's directory. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+export interface EmbedResult {
+  /** One vector a text, in order, each of `model.dimensions` values. */
+  readonly vectors: Float32Array[];
+  /** Tokens of all texts, special tokens and truncation counted in. */
+  readonly tokens: number;
+  /** Texts that were longer than the model's limit and were cut. */
+  readonly truncated: number;
+  /** A key per text, equal for texts that are the same to the model (same token ids); undefined where it is unknown. */
+  readonly tokenKeys?: readonly string[];
+}
+
+export interface ProviderHealth {
+  readonly ok: boolean;
+  /** E.g. `cpu (2 threads)`. */
+  readonly device: string;
+  readonly dimensions: number;
+  readonly milliseconds: number;
+  readonly message: string;
+}
+
+export interface EmbedOptions {
+  readonly kind: 'document' | 'query';
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Text to vectors. Implementations never block the event loop for long and never return a vector that they did not compute. */
+export interface EmbeddingProvider {
+  readonly model: ModelFingerprint;
+  /** @throws ProviderError or ModelError; never resolves with fewer vectors than texts. */
+  embed(texts: readonly string[], options: EmbedOptions): Promise<EmbedResult>;
+  probe(): Promise<ProviderHealth>;
+  close(): Promise<void>;
+}
