@@ -1,0 +1,126 @@
+import pg from 'pg';
+import { connectionError, describeConnection } from './connection-error.ts';
+import { typeParsers } from './type-parsers.ts';
+import type { ConnectionSettings, Database, Queryable, QueryResult, Session, TransactionOptions } from './types.ts';
+
+const CONNECT_TIMEOUT_MS = 10_000;
+
+// row_security off turns a policy that would hide rows into an error; bytea_output and the rest are what our parsers expect.
+const SESSION_SETUP =
+  "SET row_security = off; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET DateStyle = ISO; SET idle_in_transaction_session_timeout = '60s'";
+
+export interface OpenOptions {
+  /** Connections in the pool at most (4). */
+  readonly maxConnections?: number;
+}
+
+/**
+ * Opens reembed's own connections: nothing of an application's driver settings (type parsers, wrappers, pool size) reaches them.
+ *
+ * @throws DatabaseError `connection_failed` from the first query when Postgres cannot be reached
+ */
+export function openDatabase(settings: ConnectionSettings, options: OpenOptions = {}): Database {
+  const pool = new pg.Pool({
+    ...clientConfig(settings),
+    max: options.maxConnections ?? 4,
+    idleTimeoutMillis: 5_000,
+    allowExitOnIdle: true,
+  });
+  // An idle connection that breaks is replaced at the next query; without a listener the event would end the process.
+  pool.on('error', () => undefined);
+  const prepared = new WeakSet<object>();
+
+  async function withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    const client = await pool.connect().catch((error: unknown) => {
+      throw connectionError(settings, error);
+    });
+    const onError = (): void => undefined;
+    client.on('error', onError);
+    let failure: unknown;
+    try {
+      if (!prepared.has(client)) {
+        await client.query(SESSION_SETUP);
+        prepared.add(client);
+      }
+      return await work(client);
+    } catch (error) {
+      failure = error;
+      throw error;
+    } finally {
+      client.off('error', onError);
+      client.release(failure !== undefined && isUnusable(client, failure));
+    }
+  }
+
+  return {
+    embedded: settings.embedded,
+    description: describeConnection(settings),
+    query: (text, params) => withClient((client) => runQuery(client, text, params)),
+    transaction: (work, transactionOptions) => withClient((client) => runTransaction(client, work, transactionOptions)),
+    openSession: () => openSession(settings),
+    close: () => pool.end(),
+  };
+}
+
+function clientConfig(settings: ConnectionSettings): pg.ClientConfig {
+  const { embedded: _embedded, ...connection } = settings;
+  return {
+    ...(connection as pg.ClientConfig),
+    application_name: 'reembed',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+  };
+}
+
+async function runQuery<R>(client: pg.ClientBase, text: string, params?: readonly unknown[]): Promise<QueryResult<R>> {
+  const result = await client.query({
+    text,
+    ...(params === undefined ? {} : { values: [...params] }),
+    types: typeParsers,
+  });
+  return { rows: result.rows as R[], rowCount: result.rowCount ?? 0 };
+}
+
+async function runTransaction<T>(
+  client: pg.ClientBase,
+  work: (tx: Queryable) => Promise<T>,
+  options: TransactionOptions = {},
+): Promise<T> {
+  await client.query('BEGIN');
+  try {
+    if (options.lockTimeoutMs !== undefined)
+      await client.query(`SET LOCAL lock_timeout = ${Math.round(options.lockTimeoutMs)}`);
+    if (options.statementTimeoutMs !== undefined) {
+      await client.query(`SET LOCAL statement_timeout = ${Math.round(options.statementTimeoutMs)}`);
+    }
+    const result = await work({ query: (text, params) => runQuery(client, text, params) });
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    // A rollback on a broken connection fails as well; the first error is the one to report.
+    await client.query('ROLLBACK').catch(() => undefined);
+    throw error;
+  }
+}
+
+/** A connection that broke, or that a failed rollback left in a transaction, must not go back into the pool. */
+function isUnusable(client: pg.PoolClient, failure: unknown): boolean {
+  const severity = (failure as { severity?: unknown }).severity;
+  const internals = client as unknown as { _ending?: boolean; _queryable?: boolean };
+  return severity === undefined || severity === 'FATAL' || internals._ending === true || internals._queryable === false;
+}
+
+async function openSession(settings: ConnectionSettings): Promise<Session> {
+  const client = new pg.Client(clientConfig(settings));
+  client.on('error', () => undefined);
+  await client.connect().catch((error: unknown) => {
+    throw connectionError(settings, error);
+  });
+  await client.query(SESSION_SETUP);
+  const { rows } = await runQuery<{ pid: number }>(client, 'SELECT pg_catalog.pg_backend_pid() AS pid');
+  return {
+    pid: rows[0]?.pid ?? 0,
+    query: (text, params) => runQuery(client, text, params),
+    close: () => client.end(),
+  };
+}

@@ -1,0 +1,59 @@
+import { fitIdentifier, quoteIdentifier, quoteQualified } from './identifiers.ts';
+
+/** A column of the primary key. `type` is what `format_type` says, usable in a cast. */
+export interface KeyColumn {
+  readonly name: string;
+  readonly type: string;
+}
+
+/** The three columns beside a vector that tell where it came from. */
+export interface ProvenanceColumns {
+  readonly model: string;
+  readonly hash: string;
+  readonly at: string;
+}
+
+/** Everything that SQL about one vector column of one table needs; names are unquoted, resolved from the catalog. */
+export interface VectorTarget {
+  readonly schema: string;
+  readonly table: string;
+  readonly key: readonly KeyColumn[];
+  readonly text: string;
+  readonly column: string;
+  /** Undefined for a column that reembed did not make (the application's old one). */
+  readonly provenance: ProvenanceColumns | undefined;
+  readonly vectorType: 'vector' | 'halfvec';
+  readonly dimensions: number;
+  /** The schema in which the extension `vector` lives. */
+  readonly vectorSchema: string;
+  /** The schema of reembed's own state. */
+  readonly stateSchema: string;
+}
+
+/** The names of the provenance columns that go with a vector column. */
+export function provenanceOf(column: string): ProvenanceColumns {
+  return {
+    model: fitIdentifier(column, '_model'),
+    hash: fitIdentifier(column, '_hash'),
+    at: fitIdentifier(column, '_at'),
+  };
+}
+
+export function tableSql(target: Pick<VectorTarget, 'schema' | 'table'>): string {
+  return quoteQualified(target.schema, target.table);
+}
+
+/** E.g. `"public".vector(384)`. */
+export function vectorTypeSql(target: Pick<VectorTarget, 'vectorSchema' | 'vectorType' | 'dimensions'>): string {
+  return `${quoteQualified(target.vectorSchema, target.vectorType)}(${target.dimensions})`;
+}
+
+/** The bytes whose hash guards a row: equality of text lies under citext and nondeterministic collations, bytes do not. */
+export function textBytesSql(text: string, alias: string): string {
+  return `pg_catalog.convert_to(${alias}.${quoteIdentifier(text)}::text, 'UTF8')`;
+}
+
+/** First 16 bytes of the sha256 of the text's UTF-8 bytes. */
+export function textHashSql(text: string, alias: string): string {
+  return `pg_catalog.substring(pg_catalog.sha256(${textBytesSql(text, alias)}), 1, 16)`;
+}

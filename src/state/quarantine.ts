@@ -1,0 +1,51 @@
+import type { Queryable } from '../db/types.ts';
+import { quoteIdentifier } from '../sql/identifiers.ts';
+
+export interface QuarantinedRow {
+  /** The key's values as text, in key order. */
+  readonly key: readonly string[];
+  readonly reason: string;
+  readonly at: string;
+}
+
+/** Puts rows aside with the hash of the text that failed: an edited text gets another try. */
+export async function quarantineRows(
+  db: Queryable,
+  stateSchema: string,
+  migrationId: string,
+  rows: readonly { readonly key: readonly string[]; readonly hash: Uint8Array; readonly reason: string }[],
+): Promise<void> {
+  for (const row of rows) {
+    await db.query(
+      `INSERT INTO ${quoteIdentifier(stateSchema)}.quarantine (migration_id, key, text_hash, reason) VALUES ($1, $2, $3, $4)
+       ON CONFLICT (migration_id, key) DO UPDATE SET text_hash = EXCLUDED.text_hash, reason = EXCLUDED.reason, at = now()`,
+      [migrationId, JSON.stringify(row.key), Buffer.from(row.hash), row.reason],
+    );
+  }
+}
+
+/** Rows in quarantine, entries of rows that were edited since included. */
+export async function listQuarantine(
+  db: Queryable,
+  stateSchema: string,
+  migrationId: string,
+  limit = 100,
+): Promise<QuarantinedRow[]> {
+  const { rows } = await db.query<QuarantinedRow>(
+    `SELECT key, reason, at FROM ${quoteIdentifier(stateSchema)}.quarantine WHERE migration_id = $1 ORDER BY at, key LIMIT $2`,
+    [migrationId, limit],
+  );
+  return rows;
+}
+
+export async function hasQuarantine(db: Queryable, stateSchema: string, migrationId: string): Promise<boolean> {
+  const { rows } = await db.query(
+    `SELECT 1 FROM ${quoteIdentifier(stateSchema)}.quarantine WHERE migration_id = $1 LIMIT 1`,
+    [migrationId],
+  );
+  return rows.length > 0;
+}
+
+export async function clearQuarantine(db: Queryable, stateSchema: string, migrationId: string): Promise<void> {
+  await db.query(`DELETE FROM ${quoteIdentifier(stateSchema)}.quarantine WHERE migration_id = $1`, [migrationId]);
+}

@@ -1,0 +1,173 @@
+import type { Queryable } from '../db/types.ts';
+import { quoteIdentifier } from '../sql/identifiers.ts';
+
+export type Phase = 'expanded' | 'backfilling' | 'backfilled' | 'swapped' | 'finalized';
+
+/** An index of the old column as it was, so that it can be built again. */
+export interface SavedIndex {
+  readonly name: string;
+  readonly schema: string;
+  readonly method: string;
+  /** `CREATE INDEX …` as pg_get_indexdef gave it. */
+  readonly definition: string;
+  /** True when 005 dropped it (`oldIndex: 'drop'`). */
+  readonly dropped: boolean;
+  /** Its name beside the kept column after the swap; undefined before. */
+  readonly keptName?: string;
+}
+
+/** An index on the new vectors and how to search it. */
+export interface NewIndex {
+  readonly name: string;
+  readonly kind: 'ivfflat' | 'hnsw';
+  readonly lists?: number;
+  /** To be set for a search: `ivfflat.probes` or `hnsw.ef_search`. */
+  readonly probes?: number;
+  readonly efSearch?: number;
+}
+
+export interface SavedBackup {
+  readonly path: string;
+  readonly column: string;
+  readonly rows: number;
+  readonly sha256: string;
+  readonly at: string;
+}
+
+/** A migration's row in the state. */
+export interface MigrationRecord {
+  readonly id: string;
+  readonly tableOid: number;
+  readonly schema: string;
+  readonly table: string;
+  readonly text: string;
+  /** The name that the application uses. */
+  readonly column: string;
+  /** The new column's name until the swap. */
+  readonly target: string;
+  /** The old column's name after the swap, e.g. `embedding_old`; null before, and after it was dropped. */
+  readonly keptColumn: string | null;
+  readonly dimensions: number;
+  readonly vectorType: 'vector' | 'halfvec';
+  readonly phase: Phase;
+  readonly active: 'old' | 'new';
+  /** Null until the first run of the backfill with something to do. */
+  readonly modelId: number | null;
+  readonly definition: Readonly<Record<string, unknown>>;
+  /** Key values, as text, behind which everything was visited in the present pass. */
+  readonly cursor: readonly string[] | null;
+  readonly rowsTotal: number | null;
+  readonly rowsWritten: number;
+  readonly tokens: number;
+  readonly truncated: number;
+  readonly oldIndexes: readonly SavedIndex[];
+  readonly newIndexes: readonly NewIndex[];
+  readonly backups: readonly SavedBackup[];
+  readonly swappedAt: string | null;
+  readonly finalizedAt: string | null;
+  readonly leaseHolder: string | null;
+  readonly leaseStep: string | null;
+}
+
+const COLUMNS: Readonly<Record<keyof MigrationRecord, string>> = {
+  id: 'id',
+  tableOid: 'table_oid',
+  schema: 'table_schema',
+  table: 'table_name',
+  text: 'text_column',
+  column: 'source_column',
+  target: 'target_column',
+  keptColumn: 'kept_column',
+  dimensions: 'dimensions',
+  vectorType: 'vector_type',
+  phase: 'phase',
+  active: 'active',
+  modelId: 'model_id',
+  definition: 'definition',
+  cursor: 'cursor',
+  rowsTotal: 'rows_total',
+  rowsWritten: 'rows_written',
+  tokens: 'tokens',
+  truncated: 'truncated',
+  oldIndexes: 'old_indexes',
+  newIndexes: 'new_indexes',
+  backups: 'backups',
+  swappedAt: 'swapped_at',
+  finalizedAt: 'finalized_at',
+  leaseHolder: 'lease_holder',
+  leaseStep: 'lease_step',
+};
+
+const JSON_FIELDS: ReadonlySet<string> = new Set(['definition', 'cursor', 'oldIndexes', 'newIndexes', 'backups']);
+/** bigint in the table, safe as numbers: no table has 2^53 rows. */
+const COUNT_FIELDS: ReadonlySet<string> = new Set(['rowsTotal', 'rowsWritten', 'tokens', 'truncated']);
+
+const SELECT_LIST = Object.entries(COLUMNS)
+  .map(([field, column]) => `${column}${COUNT_FIELDS.has(field) ? '::float8' : ''} AS "${field}"`)
+  .join(', ');
+
+/** One migration's record, or undefined. The state's tables must be there. */
+export async function readRecord(db: Queryable, stateSchema: string, id: string): Promise<MigrationRecord | undefined> {
+  const { rows } = await db.query<MigrationRecord>(
+    `SELECT ${SELECT_LIST} FROM ${quoteIdentifier(stateSchema)}.migrations WHERE id = $1`,
+    [id],
+  );
+  return rows[0];
+}
+
+/** All records, oldest first. */
+export async function listRecords(db: Queryable, stateSchema: string): Promise<MigrationRecord[]> {
+  const { rows } = await db.query<MigrationRecord>(
+    `SELECT ${SELECT_LIST} FROM ${quoteIdentifier(stateSchema)}.migrations ORDER BY created_at, id`,
+  );
+  return rows;
+}
+
+export type NewRecord = Pick<
+  MigrationRecord,
+  | 'id'
+  | 'tableOid'
+  | 'schema'
+  | 'table'
+  | 'text'
+  | 'column'
+  | 'target'
+  | 'dimensions'
+  | 'vectorType'
+  | 'definition'
+  | 'oldIndexes'
+>;
+
+/** Inserts a record in phase `expanded`. */
+export async function insertRecord(db: Queryable, stateSchema: string, record: NewRecord): Promise<void> {
+  const fields = Object.keys(record) as (keyof NewRecord)[];
+  const columns = fields.map((field) => COLUMNS[field]).join(', ');
+  const params = fields.map((_, i) => `$${i + 1}`).join(', ');
+  await db.query(
+    `INSERT INTO ${quoteIdentifier(stateSchema)}.migrations (${columns}, phase) VALUES (${params}, 'expanded')`,
+    fields.map((field) => toParam(field, record[field])),
+  );
+}
+
+/** Changes the given fields of a record. */
+export async function updateRecord(
+  db: Queryable,
+  stateSchema: string,
+  id: string,
+  changes: Partial<Omit<MigrationRecord, 'id'>>,
+): Promise<void> {
+  const fields = Object.keys(changes) as (keyof typeof changes)[];
+  const sets = fields.map((field, i) => `${COLUMNS[field]} = $${i + 2}`);
+  await db.query(
+    `UPDATE ${quoteIdentifier(stateSchema)}.migrations SET ${[...sets, 'updated_at = now()'].join(', ')} WHERE id = $1`,
+    [id, ...fields.map((field) => toParam(field, changes[field]))],
+  );
+}
+
+export async function deleteRecord(db: Queryable, stateSchema: string, id: string): Promise<void> {
+  await db.query(`DELETE FROM ${quoteIdentifier(stateSchema)}.migrations WHERE id = $1`, [id]);
+}
+
+function toParam(field: string, value: unknown): unknown {
+  return JSON_FIELDS.has(field) && value !== null ? JSON.stringify(value) : value;
+}

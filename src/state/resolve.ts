@@ -1,0 +1,88 @@
+import { readTableByOid, readVectorExtension } from '../db/catalog.ts';
+import type { TableInfo, VectorExtension } from '../db/catalog-types.ts';
+import type { Queryable } from '../db/types.ts';
+import { PreflightError } from '../errors.ts';
+import { provenanceOf, type VectorTarget } from '../sql/target.ts';
+import type { MigrationContext } from './context.ts';
+import { type MigrationRecord, readRecord } from './records.ts';
+import { stateExists } from './schema.ts';
+
+/** A migration's record with the table as the catalog has it now. */
+export interface ResolvedMigration {
+  readonly record: MigrationRecord;
+  readonly table: TableInfo;
+  readonly extension: VectorExtension;
+  /** The new vectors: `target` before the swap, `column` after it. */
+  readonly target: VectorTarget;
+}
+
+/** The record of this migration, or undefined where 005 has not run, or its state was dropped. */
+export async function findRecord(ctx: MigrationContext, db: Queryable = ctx.db): Promise<MigrationRecord | undefined> {
+  const { stateSchema } = ctx.runtime;
+  if (!(await stateExists(db, stateSchema))) return undefined;
+  return readRecord(db, stateSchema, ctx.definition.id);
+}
+
+/**
+ * Reads record, table and extension together.
+ *
+ * @throws PreflightError `not_expanded` when 005 has not run here, `table_missing` when the table was dropped since
+ */
+export async function resolveMigration(ctx: MigrationContext): Promise<ResolvedMigration> {
+  const record = await findRecord(ctx);
+  if (record === undefined) {
+    throw new PreflightError(
+      'not_expanded',
+      `The migration "${ctx.definition.id}" has not been started in this database.`,
+      {
+        hint: 'Run "npx knex migrate:up" (or "reembed up --to 005") first.',
+      },
+    );
+  }
+  const table = await readTableByOid(ctx.db, record.tableOid);
+  const extension = await readVectorExtension(ctx.db);
+  return { record, table, extension, target: newVectorTarget(record, table, extension, ctx.runtime.stateSchema) };
+}
+
+/** The column of the new vectors, under the name that it has in the record's phase. */
+export function newVectorTarget(
+  record: Pick<MigrationRecord, 'active' | 'column' | 'target' | 'text' | 'vectorType' | 'dimensions'>,
+  table: TableInfo,
+  extension: VectorExtension,
+  stateSchema: string,
+): VectorTarget {
+  const column = record.active === 'new' ? record.column : record.target;
+  return {
+    schema: table.schema,
+    table: table.name,
+    key: table.key,
+    text: record.text,
+    column,
+    provenance: provenanceOf(column),
+    vectorType: record.vectorType,
+    dimensions: record.dimensions,
+    vectorSchema: extension.schema,
+    stateSchema,
+  };
+}
+
+/** The column of the old vectors: `column` before the swap, the kept one after it; undefined when it was dropped. */
+export function oldVectorTarget(
+  record: MigrationRecord,
+  table: TableInfo,
+  extension: VectorExtension,
+  stateSchema: string,
+): VectorTarget | undefined {
+  const name = record.active === 'new' ? record.keptColumn : record.column;
+  const column = table.columns.find((candidate) => candidate.name === name);
+  if (name === null || column === undefined) return undefined;
+  const provenance = provenanceOf(name);
+  const hasProvenance = table.columns.some((candidate) => candidate.name === provenance.model);
+  return {
+    ...newVectorTarget(record, table, extension, stateSchema),
+    column: name,
+    provenance: hasProvenance ? provenance : undefined,
+    vectorType: column.typeName === 'halfvec' ? 'halfvec' : 'vector',
+    dimensions: column.dimensions ?? 0,
+  };
+}

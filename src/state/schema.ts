@@ -1,0 +1,90 @@
+import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
+import type { Database, Queryable } from '../db/types.ts';
+import { PreflightError } from '../errors.ts';
+import { quoteIdentifier, quoteLiteral } from '../sql/identifiers.ts';
+
+/** Raised with every change of the tables below; a newer one than this is refused. */
+export const STATE_VERSION = 1;
+
+/** Every table has a primary key, so that publications FOR ALL TABLES go on working. */
+function createStatements(schema: string): string[] {
+  const s = quoteIdentifier(schema);
+  return [
+    `CREATE SCHEMA IF NOT EXISTS ${s}`,
+    `CREATE TABLE IF NOT EXISTS ${s}.meta (key text PRIMARY KEY, value text NOT NULL)`,
+    `CREATE TABLE IF NOT EXISTS ${s}.models (
+       id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, fingerprint jsonb NOT NULL, fingerprint_hash text NOT NULL UNIQUE,
+       created_at timestamptz NOT NULL DEFAULT now())`,
+    `CREATE TABLE IF NOT EXISTS ${s}.migrations (
+       id text PRIMARY KEY, table_oid oid NOT NULL, table_schema text NOT NULL, table_name text NOT NULL,
+       text_column text NOT NULL, source_column text NOT NULL, target_column text NOT NULL, kept_column text,
+       dimensions integer NOT NULL, vector_type text NOT NULL,
+       phase text NOT NULL CHECK (phase IN ('expanded', 'backfilling', 'backfilled', 'swapped', 'finalized')),
+       active text NOT NULL DEFAULT 'old' CHECK (active IN ('old', 'new')),
+       model_id integer REFERENCES ${s}.models, old_model jsonb, definition jsonb NOT NULL,
+       cursor jsonb, rows_total bigint, rows_written bigint NOT NULL DEFAULT 0, tokens bigint NOT NULL DEFAULT 0, truncated bigint NOT NULL DEFAULT 0,
+       old_indexes jsonb NOT NULL DEFAULT '[]', new_indexes jsonb NOT NULL DEFAULT '[]', backups jsonb NOT NULL DEFAULT '[]',
+       lease_token bigint NOT NULL DEFAULT 0, lease_holder text, lease_step text, lease_expires timestamptz,
+       swapped_at timestamptz, finalized_at timestamptz,
+       created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now())`,
+    `CREATE TABLE IF NOT EXISTS ${s}.quarantine (
+       migration_id text NOT NULL REFERENCES ${s}.migrations ON DELETE CASCADE, key jsonb NOT NULL, text_hash bytea NOT NULL,
+       reason text NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (migration_id, key))`,
+    `CREATE TABLE IF NOT EXISTS ${s}.events (
+       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, migration_id text NOT NULL, at timestamptz NOT NULL DEFAULT now(),
+       kind text NOT NULL, detail jsonb NOT NULL DEFAULT '{}')`,
+    `INSERT INTO ${s}.meta (key, value) VALUES ('version', ${quoteLiteral(String(STATE_VERSION))}) ON CONFLICT DO NOTHING`,
+  ];
+}
+
+/** True when the state's tables are there. */
+export async function stateExists(db: Queryable, schema: string): Promise<boolean> {
+  const { rows } = await db.query<{ found: boolean }>('SELECT pg_catalog.to_regclass($1) IS NOT NULL AS found', [
+    `${quoteIdentifier(schema)}.migrations`,
+  ]);
+  return rows[0]?.found === true;
+}
+
+/**
+ * Makes the schema and its tables where they are missing.
+ *
+ * @throws PreflightError `state_schema_denied` without the right to create it, `state_newer` when a newer reembed made it
+ */
+export async function ensureStateSchema(db: Database, schema: string): Promise<void> {
+  try {
+    // Two processes that both find nothing collide in the catalog whatever IF NOT EXISTS says; one lock orders them.
+    await db.transaction(async (tx) => {
+      await tx.query(`SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext($1))`, [`reembed state ${schema}`]);
+      if (await stateExists(tx, schema)) return;
+      for (const statement of createStatements(schema)) await tx.query(statement);
+    });
+  } catch (cause) {
+    if (sqlStateOf(cause) !== SQLSTATE.insufficientPrivilege) throw cause;
+    throw new PreflightError(
+      'state_schema_denied',
+      `This role may not create the schema "${schema}" for reembed's state.`,
+      {
+        step: 'expand',
+        hint: `Run "CREATE SCHEMA ${quoteIdentifier(schema)} AUTHORIZATION <role>;" once, or set REEMBED_STATE_SCHEMA to a schema that the role owns.`,
+        cause,
+      },
+    );
+  }
+  await refuseNewerState(db, schema);
+}
+
+async function refuseNewerState(db: Queryable, schema: string): Promise<void> {
+  const { rows } = await db.query<{ value: string }>(
+    `SELECT value FROM ${quoteIdentifier(schema)}.meta WHERE key = 'version'`,
+  );
+  const found = Number(rows[0]?.value ?? STATE_VERSION);
+  if (found <= STATE_VERSION) return;
+  throw new PreflightError(
+    'state_newer',
+    `The state in schema "${schema}" has version ${found}, this reembed knows ${STATE_VERSION}.`,
+    {
+      step: 'expand',
+      hint: 'Update the package "reembed" to the version that the other deployment uses.',
+    },
+  );
+}

@@ -1,0 +1,61 @@
+// pgvector's binary form (vector_send, src/vector.c): int16 dimensions, int16 unused (0), then big-endian float4s.
+// An array of them in Postgres' array form (array_recv, src/backend/utils/adt/arrayfuncs.c): int32 number of dimensions,
+// int32 has-nulls flag, int32 element OID, then per dimension int32 length and int32 lower bound, then each element
+// as int32 byte length and its bytes.
+
+const VECTOR_HEADER_BYTES = 4;
+const ARRAY_HEADER_BYTES = 20;
+
+/**
+ * The binary form of a one-dimensional `vector[]`.
+ *
+ * @param vectors each with 1 to 16,000 finite values
+ * @param elementOid the OID of type `vector` in this database, from the catalog
+ * @throws RangeError for NaN, Infinity and empty vectors, which the server would refuse for the whole statement
+ */
+export function encodeVectorArray(vectors: readonly Float32Array[], elementOid: number): Uint8Array {
+  let size = ARRAY_HEADER_BYTES;
+  for (const vector of vectors) size += 4 + VECTOR_HEADER_BYTES + 4 * vector.length;
+  const bytes = new Uint8Array(size);
+  const view = new DataView(bytes.buffer);
+  view.setInt32(0, 1);
+  view.setInt32(4, 0);
+  view.setInt32(8, elementOid);
+  view.setInt32(12, vectors.length);
+  view.setInt32(16, 1);
+  let offset = ARRAY_HEADER_BYTES;
+  for (const vector of vectors) offset = writeElement(view, offset, vector);
+  return bytes;
+}
+
+function writeElement(view: DataView, start: number, vector: Float32Array): number {
+  if (vector.length === 0 || vector.length > 16_000) {
+    throw new RangeError(`a vector has 1 to 16000 dimensions, got ${vector.length}`);
+  }
+  view.setInt32(start, VECTOR_HEADER_BYTES + 4 * vector.length);
+  view.setInt16(start + 4, vector.length);
+  view.setInt16(start + 6, 0);
+  let offset = start + 8;
+  for (const value of vector) {
+    if (!Number.isFinite(value)) throw new RangeError(`a vector holds finite values only, got ${value}`);
+    view.setFloat32(offset, value);
+    offset += 4;
+  }
+  return offset;
+}
+
+/**
+ * Reads what `vector_send(column)` returns.
+ *
+ * @throws RangeError when the length does not fit the stated dimensions
+ */
+export function decodeVector(bytes: Uint8Array): Float32Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const dimensions = bytes.byteLength >= VECTOR_HEADER_BYTES ? view.getInt16(0) : 0;
+  if (bytes.byteLength !== VECTOR_HEADER_BYTES + 4 * dimensions || dimensions < 1) {
+    throw new RangeError(`a binary vector of ${dimensions} dimensions does not have ${bytes.byteLength} bytes`);
+  }
+  const vector = new Float32Array(dimensions);
+  for (let i = 0; i < dimensions; i++) vector[i] = view.getFloat32(VECTOR_HEADER_BYTES + 4 * i);
+  return vector;
+}
