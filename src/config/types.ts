@@ -87,4 +87,6 @@ export interface RuntimeSettings {
   readonly leaseSeconds: number;
   readonly gate: 'warn' | 'off';
   readonly log: 'text' | 'json';
+  /** Where models are looked up by name: `REEMBED_MODELS_DIR`; `~/.cache/reembed/models` when undefined. */
+  readonly modelsDir: string | undefined;
 }

@@ -121,6 +121,8 @@ async function openSession(settings: ConnectionSettings): Promise<Session> {
   return {
     pid: rows[0]?.pid ?? 0,
     query: (text, params) => runQuery(client, text, params),
+    // pg has it, its type declarations do not.
+    unref: () => (client as pg.Client & { unref(): void }).unref(),
     close: () => client.end(),
   };
 }

@@ -13,6 +13,8 @@ export interface Queryable {
 export interface Session extends Queryable {
   /** The backend's process id. */
   readonly pid: number;
+  /** Lets the process exit although this connection is open. */
+  unref(): void;
   close(): Promise<void>;
 }
 

@@ -48,7 +48,7 @@ function assignments(target: VectorTarget, modelId: number): string {
 /** A worker whose lease was taken over must not write when it wakes: its token no longer matches. */
 function fenceSql(target: VectorTarget, firstParam: number): string {
   return (
-    `EXISTS (SELECT 1 FROM ${quoteQualified(target.stateSchema, 'migrations')} m ` +
-    `WHERE m.id = $${firstParam} AND m.lease_token = $${firstParam + 1}::bigint)`
+    `EXISTS (SELECT 1 FROM ${quoteQualified(target.stateSchema, 'leases')} m ` +
+    `WHERE m.migration_id = $${firstParam} AND m.token = $${firstParam + 1}::bigint)`
   );
 }

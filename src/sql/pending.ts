@@ -8,10 +8,11 @@ export function embeddableSql(target: Pick<VectorTarget, 'text'>, alias: string)
 
 /**
  * Not yet embedded by the model with this id. With provenance columns that is exact, also after an undone swap or a bypassed trigger;
- * a column without them (the application's old one) is pending where it is NULL.
+ * a column without them (the application's old one), and one that the application writes itself, is pending where it is NULL.
  */
 export function notEmbeddedSql(target: VectorTarget, alias: string, modelId: number): string {
-  if (target.provenance === undefined) return `${alias}.${quoteIdentifier(target.column)} IS NULL`;
+  if (target.provenance === undefined || target.onlyMissing === true)
+    return `${alias}.${quoteIdentifier(target.column)} IS NULL`;
   if (!Number.isInteger(modelId)) throw new RangeError(`a model id is an integer, got ${modelId}`);
   return `${alias}.${quoteIdentifier(target.provenance.model)} IS DISTINCT FROM ${modelId}`;
 }

@@ -10,6 +10,8 @@ export interface MigrationContext {
   readonly runtime: RuntimeSettings;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress;
+  /** Keep the lease alive after a step until the process ends; set under knex, whose lock lives as long. */
+  readonly parkLease?: boolean;
 }
 
 /** Throws at a place where stopping loses nothing. @throws InterruptedError */

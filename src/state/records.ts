@@ -65,8 +65,6 @@ export interface MigrationRecord {
   readonly backups: readonly SavedBackup[];
   readonly swappedAt: string | null;
   readonly finalizedAt: string | null;
-  readonly leaseHolder: string | null;
-  readonly leaseStep: string | null;
 }
 
 const COLUMNS: Readonly<Record<keyof MigrationRecord, string>> = {
@@ -94,8 +92,6 @@ const COLUMNS: Readonly<Record<keyof MigrationRecord, string>> = {
   backups: 'backups',
   swappedAt: 'swapped_at',
   finalizedAt: 'finalized_at',
-  leaseHolder: 'lease_holder',
-  leaseStep: 'lease_step',
 };
 
 const JSON_FIELDS: ReadonlySet<string> = new Set(['definition', 'cursor', 'oldIndexes', 'newIndexes', 'backups']);

@@ -59,6 +59,7 @@ export function newVectorTarget(
     text: record.text,
     column,
     provenance: provenanceOf(column),
+    onlyMissing: record.active === 'new',
     vectorType: record.vectorType,
     dimensions: record.dimensions,
     vectorSchema: extension.schema,
@@ -82,6 +83,7 @@ export function oldVectorTarget(
     ...newVectorTarget(record, table, extension, stateSchema),
     column: name,
     provenance: hasProvenance ? provenance : undefined,
+    onlyMissing: true,
     vectorType: column.typeName === 'halfvec' ? 'halfvec' : 'vector',
     dimensions: column.dimensions ?? 0,
   };

@@ -24,9 +24,11 @@ function createStatements(schema: string): string[] {
        model_id integer REFERENCES ${s}.models, old_model jsonb, definition jsonb NOT NULL,
        cursor jsonb, rows_total bigint, rows_written bigint NOT NULL DEFAULT 0, tokens bigint NOT NULL DEFAULT 0, truncated bigint NOT NULL DEFAULT 0,
        old_indexes jsonb NOT NULL DEFAULT '[]', new_indexes jsonb NOT NULL DEFAULT '[]', backups jsonb NOT NULL DEFAULT '[]',
-       lease_token bigint NOT NULL DEFAULT 0, lease_holder text, lease_step text, lease_expires timestamptz,
        swapped_at timestamptz, finalized_at timestamptz,
        created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now())`,
+    // Apart from the migrations, because a lease is taken before 005 has made its record.
+    `CREATE TABLE IF NOT EXISTS ${s}.leases (
+       migration_id text PRIMARY KEY, token bigint NOT NULL DEFAULT 0, holder text, step text, expires timestamptz)`,
     `CREATE TABLE IF NOT EXISTS ${s}.quarantine (
        migration_id text NOT NULL REFERENCES ${s}.migrations ON DELETE CASCADE, key jsonb NOT NULL, text_hash bytea NOT NULL,
        reason text NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (migration_id, key))`,
@@ -48,15 +50,18 @@ export async function stateExists(db: Queryable, schema: string): Promise<boolea
 /**
  * Makes the schema and its tables where they are missing.
  *
+ * @returns whether this call made them
  * @throws PreflightError `state_schema_denied` without the right to create it, `state_newer` when a newer reembed made it
  */
-export async function ensureStateSchema(db: Database, schema: string): Promise<void> {
+export async function ensureStateSchema(db: Database, schema: string): Promise<{ created: boolean }> {
+  let created = false;
   try {
     // Two processes that both find nothing collide in the catalog whatever IF NOT EXISTS says; one lock orders them.
     await db.transaction(async (tx) => {
       await tx.query(`SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext($1))`, [`reembed state ${schema}`]);
       if (await stateExists(tx, schema)) return;
       for (const statement of createStatements(schema)) await tx.query(statement);
+      created = true;
     });
   } catch (cause) {
     if (sqlStateOf(cause) !== SQLSTATE.insufficientPrivilege) throw cause;
@@ -71,6 +76,15 @@ export async function ensureStateSchema(db: Database, schema: string): Promise<v
     );
   }
   await refuseNewerState(db, schema);
+  return { created };
+}
+
+/** Removes the state when no migration is recorded in it: what a refused first start leaves behind is nothing. */
+export async function dropUnusedState(db: Database, schema: string): Promise<void> {
+  await db.transaction(async (tx) => {
+    const { rows } = await tx.query(`SELECT 1 FROM ${quoteIdentifier(schema)}.migrations LIMIT 1`);
+    if (rows.length === 0) await tx.query(`DROP SCHEMA ${quoteIdentifier(schema)} CASCADE`);
+  });
 }
 
 async function refuseNewerState(db: Queryable, schema: string): Promise<void> {

@@ -1,0 +1,54 @@
+import { IntegrityError } from '../errors.ts';
+import type { ModelFingerprint } from '../providers/types.ts';
+import { isFiniteVector, isZeroVector, norm } from '../vector/math.ts';
+import type { Produced, SourceRow } from './types.ts';
+
+const NORM_TOLERANCE = 0.01;
+const COLLAPSE_MIN_ROWS = 8;
+
+/** Why a vector must not be stored; undefined when it may. Zero vectors above all: cosine indexes leave them out without a word. */
+export function vectorFault(
+  vector: Float32Array,
+  model: Pick<ModelFingerprint, 'dimensions' | 'normalize'>,
+): string | undefined {
+  if (vector.length !== model.dimensions) return `${vector.length} dimensions instead of ${model.dimensions}`;
+  if (!isFiniteVector(vector)) return 'NaN or infinite values';
+  if (isZeroVector(vector)) return 'all values are zero';
+  const length = norm(vector);
+  if (model.normalize && Math.abs(length - 1) > NORM_TOLERANCE) return `norm ${length.toFixed(4)} instead of 1`;
+  return undefined;
+}
+
+/**
+ * Refuses a batch in which a model gives one vector for different token sequences: in more than half of at least 8 different ones.
+ *
+ * @throws IntegrityError `contamination`
+ */
+export function refuseCollapse(
+  rows: readonly SourceRow[],
+  produced: readonly Produced[],
+  model: ModelFingerprint,
+): void {
+  const keysByVector = new Map<string, Set<string>>();
+  const distinct = new Set<string>();
+  for (const [i, item] of produced.entries()) {
+    if (item.kind !== 'vector') continue;
+    const tokenKey = item.tokenKey ?? rows[i]?.text ?? '';
+    distinct.add(tokenKey);
+    const bytes = new Uint8Array(item.vector.buffer, item.vector.byteOffset, item.vector.byteLength);
+    const id = Buffer.from(bytes).toString('latin1');
+    const keys = keysByVector.get(id) ?? new Set<string>();
+    keysByVector.set(id, keys.add(tokenKey));
+  }
+  if (distinct.size < COLLAPSE_MIN_ROWS) return;
+  const most = Math.max(...[...keysByVector.values()].map((keys) => keys.size));
+  if (most * 2 <= distinct.size) return;
+  throw new IntegrityError(
+    'contamination',
+    `Vector store contamination detected: ${model.name} gave one and the same vector for ${most} of ${distinct.size} different texts. Nothing of this batch was written.`,
+    {
+      step: 'fill',
+      hint: 'Check the model with "reembed model verify" and the provider\'s settings, then run the same command again.',
+    },
+  );
+}

@@ -1,0 +1,90 @@
+import { ModelError, messageOf, ProviderError } from '../errors.ts';
+import type { EmbeddingProvider } from '../providers/types.ts';
+import type { Produced, ProducedBatch, SourceRow, VectorSource } from './types.ts';
+
+/** Embeds text. Equal texts of a batch are embedded once; a row that alone makes the provider fail is found by bisection. */
+export function providerSource(provider: EmbeddingProvider): VectorSource {
+  return {
+    model: provider.model,
+    async produce(rows, signal) {
+      const texts = [...new Set(rows.map((row) => row.text))];
+      const { produced, tokens, truncated } = await embedTexts(provider, texts, signal);
+      const byText = new Map(texts.map((text, i) => [text, produced[i]]));
+      return { rows: rows.map((row) => found(byText, row)), tokens, truncated };
+    },
+  };
+}
+
+function found(byText: ReadonlyMap<string, Produced | undefined>, row: SourceRow): Produced {
+  const produced = byText.get(row.text);
+  if (produced === undefined) throw new Error(`no result for the row with key ${row.key.join(', ')}`);
+  return produced;
+}
+
+interface TextResults extends Omit<ProducedBatch, 'rows'> {
+  readonly produced: readonly Produced[];
+}
+
+async function embedTexts(
+  provider: EmbeddingProvider,
+  texts: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<TextResults> {
+  try {
+    return await embedOnce(provider, texts, signal);
+  } catch (error) {
+    if (texts.length < 2 || !mayBeOneText(error)) throw error;
+    const results = await bisect(provider, texts, signal);
+    // When not one text passes, the texts are not what is wrong.
+    if (results.produced.every((row) => row.kind === 'failed')) throw error;
+    return results;
+  }
+}
+
+async function embedOnce(
+  provider: EmbeddingProvider,
+  texts: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<TextResults> {
+  const result = await provider.embed(texts, { kind: 'document', signal });
+  if (result.vectors.length !== texts.length) {
+    throw new ProviderError(
+      'wrong_cardinality',
+      `${provider.model.name} returned ${result.vectors.length} vectors for ${texts.length} texts.`,
+      { retryable: false, step: 'fill' },
+    );
+  }
+  const produced = result.vectors.map(
+    (vector, i): Produced => ({ kind: 'vector', vector, tokenKey: result.tokenKeys?.[i] }),
+  );
+  return { produced, tokens: result.tokens, truncated: result.truncated };
+}
+
+/** Halves until the texts that fail stand alone: log2(n) extra calls for one bad text. */
+async function bisect(
+  provider: EmbeddingProvider,
+  texts: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<TextResults> {
+  try {
+    return await embedOnce(provider, texts, signal);
+  } catch (error) {
+    if (!mayBeOneText(error)) throw error;
+    if (texts.length === 1)
+      return { produced: [{ kind: 'failed', reason: messageOf(error) }], tokens: 0, truncated: 0 };
+    const middle = Math.ceil(texts.length / 2);
+    const left = await bisect(provider, texts.slice(0, middle), signal);
+    const right = await bisect(provider, texts.slice(middle), signal);
+    return {
+      produced: [...left.produced, ...right.produced],
+      tokens: left.tokens + right.tokens,
+      truncated: left.truncated + right.truncated,
+    };
+  }
+}
+
+/** Errors that one text can cause; a missing file or a stopped worker is not among them. */
+function mayBeOneText(error: unknown): boolean {
+  if (error instanceof ProviderError) return !error.retryable;
+  return error instanceof ModelError && error.code === 'inference_failed';
+}

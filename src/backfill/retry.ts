@@ -1,0 +1,42 @@
+import pRetry, { AbortError } from 'p-retry';
+import { isPassingDatabaseError } from '../db/sqlstate.ts';
+import { messageOf, ProviderError } from '../errors.ts';
+
+export interface RetryOptions {
+  /** Attempts in all, the first one included. */
+  readonly attempts: number;
+  readonly signal: AbortSignal | undefined;
+  readonly onRetry?: (message: string) => void;
+}
+
+/** True for errors after which the same batch may succeed: lost connections, lock conflicts, providers that say so. */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof ProviderError) return error.retryable;
+  return isPassingDatabaseError(error);
+}
+
+/** Runs `work` again, with growing pauses, on errors that can pass and on no others; the last error is thrown as it was. */
+export async function withRetries<T>(work: () => Promise<T>, options: RetryOptions): Promise<T> {
+  return pRetry(
+    async (attempt) => {
+      try {
+        return await work();
+      } catch (error) {
+        if (!isPassing(error) || options.signal?.aborted === true) {
+          throw new AbortError(error instanceof Error ? error : new Error(messageOf(error)));
+        }
+        if (attempt < options.attempts)
+          options.onRetry?.(`Attempt ${attempt} of ${options.attempts} failed: ${messageOf(error)}`);
+        throw error;
+      }
+    },
+    {
+      retries: Math.max(0, options.attempts - 1),
+      minTimeout: 200,
+      maxTimeout: 5_000,
+      factor: 2,
+      randomize: true,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    },
+  );
+}

@@ -1,0 +1,157 @@
+import pLimit from 'p-limit';
+import { IntegrityError } from '../errors.ts';
+import { interrupted, type MigrationContext } from '../state/context.ts';
+import { hasQuarantine } from '../state/quarantine.ts';
+import { processWindow, type WindowResult } from './process-window.ts';
+import { createRate } from './rate.ts';
+import { pauseBeforePass, readWindow } from './read-windows.ts';
+import { withRetries } from './retry.ts';
+import type { BackfillResult, Checkpoint, SourceRow, VectorSource } from './types.ts';
+import type { WriteTarget } from './write-batch.ts';
+
+const MAX_FRUITLESS_PASSES = 12;
+const CHECKPOINT_MS = 500;
+
+export interface BackfillJob {
+  readonly ctx: MigrationContext;
+  readonly to: WriteTarget;
+  readonly source: VectorSource;
+  /** Where the last run stopped; null walks from the beginning. */
+  readonly cursor: readonly string[] | null;
+  /** For progress: rows done before this run, and the estimate of all. */
+  readonly rowsDone: number;
+  readonly rowsTotal: number;
+  readonly signal: AbortSignal | undefined;
+  /** Called a few times a second with what to keep for the next start. */
+  readonly onCheckpoint: ((checkpoint: Checkpoint) => Promise<void>) | undefined;
+}
+
+interface Totals {
+  written: number;
+  quarantined: number;
+  tokens: number;
+  truncated: number;
+}
+
+/**
+ * Walks the table in key order until no row is pending. Windows are read ahead while `runtime.concurrency` others are embedded and
+ * written; rows that were locked or edited meanwhile come in the next walk.
+ *
+ * @throws InterruptedError when `signal` aborts: all that was written stays; IntegrityError when rows stay pending although nobody is
+ *   seen to hold them, or a batch is refused as contaminated
+ */
+export async function runBackfill(job: BackfillJob): Promise<BackfillResult> {
+  const started = Date.now();
+  const totals: Totals = { written: 0, quarantined: 0, tokens: 0, truncated: 0 };
+  const report = createReporter(job, totals);
+  let cursor = job.cursor;
+  let fruitless = 0;
+  for (let pass = 1; ; pass++) {
+    await pauseBeforePass(fruitless, job.signal);
+    const walked = await walk(job, cursor, totals, report);
+    stopIfAborted(job);
+    // A walk from the beginning that met no pending row is the proof that none is left.
+    if (walked.rows === 0 && cursor === null) {
+      return { ...totals, passes: Math.max(1, pass - 1), seconds: (Date.now() - started) / 1000 };
+    }
+    fruitless = walked.progressed === 0 && cursor === null ? fruitless + 1 : 0;
+    if (fruitless > MAX_FRUITLESS_PASSES) throw keptBack(job, walked.rows);
+    cursor = null;
+  }
+}
+
+type Report = (result: WindowResult, cursor: readonly string[] | null) => Promise<void>;
+
+/** One walk over the pending rows. Windows finish in any order; the cursor moves over those that are done without a gap. */
+async function walk(
+  job: BackfillJob,
+  from: readonly string[] | null,
+  totals: Totals,
+  report: Report,
+): Promise<{ rows: number; progressed: number }> {
+  const limit = pLimit(job.ctx.runtime.concurrency);
+  const running: { readonly last: readonly string[]; readonly done: Promise<WindowResult> }[] = [];
+  let cursor = from;
+  let rows = 0;
+  let progressed = 0;
+  // Settles the oldest window, so that the cursor never passes one that may still fail.
+  const settleOldest = async (): Promise<void> => {
+    const oldest = running.shift();
+    if (oldest === undefined) return;
+    const result = await oldest.done;
+    progressed += result.written + result.quarantined;
+    addTotals(totals, result);
+    await report(result, oldest.last);
+  };
+  try {
+    while (job.signal?.aborted !== true) {
+      const window = await readNext(job, cursor);
+      const last = window.at(-1);
+      if (last === undefined) break;
+      rows += window.length;
+      cursor = last.key;
+      const done = limit(() => processWindow(job.ctx, job.source, job.to, window, job.signal));
+      // Its failure is met in settleOldest; until then it must not count as unhandled.
+      done.catch(() => undefined);
+      running.push({ last: last.key, done });
+      while (running.length > job.ctx.runtime.concurrency) await settleOldest();
+    }
+    while (running.length > 0) await settleOldest();
+  } catch (error) {
+    limit.clearQueue();
+    await Promise.allSettled(running.slice(0, job.ctx.runtime.concurrency).map((window) => window.done));
+    stopIfAborted(job);
+    throw error;
+  }
+  return { rows, progressed };
+}
+
+async function readNext(job: BackfillJob, cursor: readonly string[] | null): Promise<SourceRow[]> {
+  const { ctx, to } = job;
+  const skipQuarantined = await hasQuarantine(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
+  const options = { modelId: to.modelId, migrationId: ctx.definition.id, skipQuarantined };
+  const limits = { rows: ctx.runtime.batchRows, bytes: ctx.runtime.batchBytes };
+  return withRetries(() => readWindow(ctx.db, to.target, options, cursor, limits), {
+    attempts: ctx.runtime.maxRetries,
+    signal: job.signal,
+  });
+}
+
+function addTotals(totals: Totals, result: WindowResult): void {
+  totals.written += result.written;
+  totals.quarantined += result.quarantined;
+  totals.tokens += result.tokens;
+  totals.truncated += result.truncated;
+}
+
+/** Tells progress after each window, and keeps the cursor in the state a few times a second. */
+function createReporter(job: BackfillJob, totals: Totals): Report {
+  const rate = createRate();
+  let lastCheckpoint = 0;
+  return async (result, cursor) => {
+    rate.add(result.written);
+    const done = job.rowsDone + totals.written;
+    const perSecond = rate.perSecond();
+    const left = Math.max(0, job.rowsTotal - done);
+    const etaSeconds = perSecond > 0 ? left / perSecond : undefined;
+    job.ctx.onProgress({ kind: 'rows', done, total: Math.max(done, job.rowsTotal), rate: perSecond, etaSeconds });
+    if (Date.now() - lastCheckpoint < CHECKPOINT_MS) return;
+    lastCheckpoint = Date.now();
+    await job.onCheckpoint?.({ cursor, ...totals });
+  };
+}
+
+function stopIfAborted(job: BackfillJob): void {
+  if (job.signal?.aborted !== true) return;
+  if (job.signal.reason instanceof Error && job.signal.reason.name === 'BusyError') throw job.signal.reason;
+  throw interrupted(job.signal, 'fill');
+}
+
+function keptBack(job: BackfillJob, rows: number): IntegrityError {
+  const { schema, table } = job.to.target;
+  return new IntegrityError(
+    'rows_kept_back',
+    `${rows} rows of ${schema}.${table} stayed pending after ${MAX_FRUITLESS_PASSES} walks: they are locked by another session or change all the time.`,
+    { step: 'fill', hint: 'Look for long transactions in pg_stat_activity, then run the same command again.' },
+  );
+}

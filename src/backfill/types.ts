@@ -1,0 +1,44 @@
+import type { ModelFingerprint } from '../providers/types.ts';
+
+/** A row to be embedded. */
+export interface SourceRow {
+  /** The key's values as text, in key order. */
+  readonly key: readonly string[];
+  readonly text: string;
+}
+
+/** What came of a row: a vector, or why there is none. */
+export type Produced =
+  | { readonly kind: 'vector'; readonly vector: Float32Array; readonly tokenKey: string | undefined }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+export interface ProducedBatch {
+  /** One entry a row, in order. */
+  readonly rows: readonly Produced[];
+  readonly tokens: number;
+  readonly truncated: number;
+}
+
+/** Rows to vectors: what the backfill runs on. */
+export interface VectorSource {
+  readonly model: ModelFingerprint;
+  produce(rows: readonly SourceRow[], signal: AbortSignal | undefined): Promise<ProducedBatch>;
+}
+
+/** Progress that outlives the process. */
+export interface Checkpoint {
+  readonly cursor: readonly string[] | null;
+  readonly written: number;
+  readonly tokens: number;
+  readonly truncated: number;
+}
+
+export interface BackfillResult {
+  readonly written: number;
+  readonly quarantined: number;
+  readonly tokens: number;
+  readonly truncated: number;
+  /** Walks over the table: 1 when no row was locked or edited meanwhile. */
+  readonly passes: number;
+  readonly seconds: number;
+}

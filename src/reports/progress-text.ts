@@ -1,0 +1,33 @@
+import type { ProgressEvent } from '../progress.ts';
+
+/** A progress event as one plain line, without colour or cursor movement. */
+export function progressText(event: ProgressEvent): string {
+  switch (event.kind) {
+    case 'step':
+      return `${event.message} …`;
+    case 'notice':
+      return event.message;
+    case 'warning':
+      return `Warning: ${event.message}`;
+    case 'rows':
+      return `${rowsText(event.done)} of ${rowsText(event.total)} rows, ${rowsText(event.rate)} rows/s${etaText(event.etaSeconds)}`;
+    case 'index':
+      return `${event.index}: ${event.phase}${event.fraction === undefined ? '' : ` ${Math.round(event.fraction * 100)}%`}`;
+  }
+}
+
+function rowsText(count: number): string {
+  return Math.round(count).toLocaleString('en-US');
+}
+
+function etaText(seconds: number | undefined): string {
+  return seconds === undefined ? '' : `, ${durationText(seconds)} left`;
+}
+
+/** `42 s`, `3 min 20 s`, `2 h 5 min`. */
+export function durationText(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}

@@ -1,0 +1,184 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Queryable, Session } from '../db/types.ts';
+import { BusyError, type Step } from '../errors.ts';
+import { quoteIdentifier } from '../sql/identifiers.ts';
+import { type MigrationContext, throwIfStopped } from './context.ts';
+
+/** A lease as the state has it. */
+export interface LeaseRow {
+  readonly token: string;
+  readonly holder: string | null;
+  readonly step: string | null;
+  readonly expires: string | null;
+  readonly expired: boolean;
+}
+
+/** The right to change one migration, until it is released or lost. */
+export interface Lease {
+  /** The fencing token: grows with every owner; each write checks it. */
+  readonly token: string;
+  /** Aborts when another process has taken over. */
+  readonly lost: AbortSignal;
+  /** Ends the work but keeps the row alive with the process, so that a knex lock left by its death can be told from a living run's. */
+  park(): Promise<void>;
+  release(): Promise<void>;
+}
+
+/** Marks a step that is over: the lease may be taken at once, and still names the process that holds knex's lock. */
+const PARKED = 'after ';
+const POLL_MS = 250;
+
+/** The lease of a migration, or undefined when nobody ever held one. */
+export async function readLease(db: Queryable, stateSchema: string, id: string): Promise<LeaseRow | undefined> {
+  const { rows } = await db.query<LeaseRow>(
+    `SELECT token, holder, step, expires, COALESCE(expires < pg_catalog.clock_timestamp(), true) AS expired
+     FROM ${quoteIdentifier(stateSchema)}.leases WHERE migration_id = $1`,
+    [id],
+  );
+  return rows[0];
+}
+
+/**
+ * For the inside of a transaction that changes more than rows: nobody can take the lease over before it ends.
+ *
+ * @throws BusyError `lease_lost` when the token is no longer the newest
+ */
+export async function assertLease(tx: Queryable, stateSchema: string, id: string, token: string): Promise<void> {
+  const { rows } = await tx.query<{ token: string }>(
+    `SELECT token FROM ${quoteIdentifier(stateSchema)}.leases WHERE migration_id = $1 FOR SHARE`,
+    [id],
+  );
+  if (rows[0]?.token === token) return;
+  throw new BusyError('lease_lost', `Another process took over the migration "${id}".`, {
+    hint: 'Look at it with "reembed status".',
+  });
+}
+
+/** Who works, in words: `expand by host:123`. */
+export function describeLease(lease: Pick<LeaseRow, 'holder' | 'step'>): string {
+  return `${lease.step ?? 'a step'} by ${lease.holder ?? 'an unknown process'}`;
+}
+
+/**
+ * Takes the migration's lease and keeps it alive from a connection of its own. A holder that died is waited for until its lease
+ * ends (`leaseSeconds` at most); one that is seen to renew it is alive, and then this process gives way.
+ *
+ * @throws BusyError `migration_busy` naming the holder
+ */
+export async function acquireLease(ctx: MigrationContext, step: Step): Promise<Lease> {
+  const holder = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}`;
+  let announced = false;
+  let firstExpires: string | null | undefined;
+  for (;;) {
+    const token = await tryTake(ctx, step, holder);
+    if (token !== undefined) return keepAlive(ctx, step, holder, token);
+    const current = await readLease(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
+    if (current === undefined || current.expired) continue;
+    firstExpires ??= current.expires;
+    if (current.expires !== firstExpires) throw busy(ctx, current);
+    if (!announced)
+      ctx.onProgress({
+        kind: 'notice',
+        message: `Waiting for ${describeLease(current)} to end or to be declared dead.`,
+      });
+    announced = true;
+    await sleep(POLL_MS);
+    throwIfStopped(ctx, step);
+  }
+}
+
+function busy(ctx: MigrationContext, lease: LeaseRow): BusyError {
+  return new BusyError(
+    'migration_busy',
+    `The migration "${ctx.definition.id}" is being worked on: ${describeLease(lease)}.`,
+    {
+      hint: 'Wait for it to end, or look at it with "reembed status".',
+      context: { holder: lease.holder, step: lease.step, expires: lease.expires },
+    },
+  );
+}
+
+/** On the embedded database the lock file of the data directory has already shut out every other process. */
+async function tryTake(ctx: MigrationContext, step: Step, holder: string): Promise<string | undefined> {
+  const mine = `${hostname()}:${process.pid}:%`;
+  const { rows } = await ctx.db.query<{ token: string }>(
+    `INSERT INTO ${quoteIdentifier(ctx.runtime.stateSchema)}.leases AS l (migration_id, token, holder, step, expires)
+     VALUES ($1, 1, $2, $3, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $4))
+     ON CONFLICT (migration_id) DO UPDATE SET token = l.token + 1, holder = EXCLUDED.holder, step = EXCLUDED.step, expires = EXCLUDED.expires
+       WHERE l.holder IS NULL OR l.expires IS NULL OR l.expires < pg_catalog.clock_timestamp()
+         OR l.step LIKE '${PARKED}%' OR ($5::boolean AND l.holder NOT LIKE $6)
+     RETURNING l.token`,
+    [ctx.definition.id, holder, step, ctx.runtime.leaseSeconds, ctx.db.embedded, mine],
+  );
+  return rows[0]?.token;
+}
+
+async function keepAlive(ctx: MigrationContext, step: Step, holder: string, token: string): Promise<Lease> {
+  const { stateSchema, leaseSeconds } = ctx.runtime;
+  const id = ctx.definition.id;
+  const table = `${quoteIdentifier(stateSchema)}.leases`;
+  const lost = new AbortController();
+  let session: Session | undefined = await ctx.db.openSession();
+  let beating: Promise<void> | undefined;
+  let label: string = step;
+
+  async function beat(): Promise<void> {
+    try {
+      session ??= await ctx.db.openSession();
+      const { rowCount } = await session.query(
+        `UPDATE ${table} SET step = $4, expires = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3)
+         WHERE migration_id = $1 AND token = $2`,
+        [id, token, leaseSeconds, label],
+      );
+      if (rowCount > 0) return;
+      clearInterval(timer);
+      lost.abort(
+        new BusyError('lease_lost', `Another process took over the migration "${id}" from ${holder}.`, {
+          hint: 'Look at it with "reembed status".',
+        }),
+      );
+    } catch {
+      // A broken connection is made anew at the next beat; until then the fencing token protects the data.
+      await session?.close().catch(() => undefined);
+      session = undefined;
+    }
+  }
+
+  const timer = setInterval(
+    () => {
+      beating ??= beat().finally(() => {
+        beating = undefined;
+      });
+    },
+    (leaseSeconds * 1000) / 4,
+  );
+  timer.unref();
+  session.unref();
+
+  return {
+    token,
+    lost: lost.signal,
+    async park() {
+      label = `${PARKED}${step}`;
+      await beating;
+      await beat();
+    },
+    async release() {
+      clearInterval(timer);
+      await beating;
+      try {
+        session ??= await ctx.db.openSession();
+        await session.query(
+          `UPDATE ${table} SET holder = NULL, step = NULL, expires = NULL WHERE migration_id = $1 AND token = $2`,
+          [id, token],
+        );
+      } catch {
+        // The database is gone: the lease ends by itself.
+      } finally {
+        await session?.close().catch(() => undefined);
+      }
+    },
+  };
+}

@@ -1,0 +1,94 @@
+import { readTableByOid } from '../db/catalog.ts';
+import { tableSql } from '../sql/target.ts';
+import type { MigrationContext } from '../state/context.ts';
+import { assertLease, type Lease } from '../state/lease.ts';
+import type { NewIndex } from '../state/records.ts';
+import { oldVectorTarget, resolveMigration } from '../state/resolve.ts';
+import { backupColumn } from '../swap/backup.ts';
+import { buildIndexes } from '../swap/build-indexes.ts';
+import { checkExchange } from '../swap/check-exchange.ts';
+import { exchange } from '../swap/exchange.ts';
+import { finishExchange } from '../swap/finish-exchange.ts';
+import { embedPending, fillLeased } from './fill.ts';
+import { consultGate } from './gate.ts';
+import { type LazyProvider, lazyProvider } from './provider.ts';
+import { withLease } from './with-lease.ts';
+
+export interface CutOverResult {
+  readonly step: 'cut-over';
+  readonly changed: boolean;
+  readonly column: string;
+  readonly keptColumn: string | null;
+  readonly indexes: readonly NewIndex[];
+  /** Milliseconds for which the exchange held its lock; undefined when nothing was exchanged. */
+  readonly lockedMs: number | undefined;
+}
+
+/**
+ * 007 up: gate, last catch-up, indexes built CONCURRENTLY, one short transaction that exchanges the columns, ANALYZE. Safe to repeat:
+ * what an earlier run finished is found and kept.
+ *
+ * @throws PreflightError or IntegrityError before anything is exchanged; BusyError when the lock could not be had in time
+ */
+export async function cutOver(ctx: MigrationContext): Promise<CutOverResult> {
+  return withLease(ctx, 'cut-over', async ({ ctx: leased, lease }) => {
+    const provider = lazyProvider(leased, leased.definition);
+    try {
+      return await cutOverLeased(leased, lease, provider);
+    } finally {
+      await provider.close();
+    }
+  });
+}
+
+async function cutOverLeased(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<CutOverResult> {
+  const { record } = await resolveMigration(ctx);
+  let lockedMs: number | undefined;
+  if (record.active === 'old') {
+    await consultGate(ctx);
+    await fillLeased(ctx, lease, provider);
+    lockedMs = await exchangeColumns(ctx, lease, provider);
+  }
+  // From here on the application serves the new vectors; the rest is repeated until it is done.
+  await embedPending(ctx, lease, provider);
+  const after = await resolveMigration(ctx);
+  await finishExchange(ctx, after);
+  await ctx.db.query(`ANALYZE ${tableSql(after.target)}`);
+  return {
+    step: 'cut-over',
+    changed: lockedMs !== undefined,
+    column: after.record.column,
+    keptColumn: after.record.keptColumn,
+    indexes: after.record.newIndexes,
+    lockedMs,
+  };
+}
+
+async function exchangeColumns(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<number> {
+  const { db, definition, runtime } = ctx;
+  const resolved = await resolveMigration(ctx);
+  await checkExchange(ctx, resolved);
+  ctx.onProgress({ kind: 'step', step: 'cut-over', message: 'Building the indexes on the new vectors' });
+  const newIndexes = await buildIndexes(ctx, resolved);
+  if (definition.oldColumn === 'drop') await backupOld(ctx);
+  ctx.onProgress({
+    kind: 'step',
+    step: 'cut-over',
+    message: `Exchanging ${resolved.record.target} and ${resolved.record.column}`,
+  });
+  const built = { ...resolved, table: await readTableByOid(db, resolved.record.tableOid) };
+  const { lockedMs } = await exchange(ctx, built, {
+    newIndexes,
+    catchUp: async () => void (await embedPending(ctx, lease, provider)),
+    guard: (tx) => assertLease(tx, runtime.stateSchema, definition.id, lease.token),
+  });
+  return lockedMs;
+}
+
+async function backupOld(ctx: MigrationContext): Promise<void> {
+  const { record, table, extension } = await resolveMigration(ctx);
+  const old = oldVectorTarget(record, table, extension, ctx.runtime.stateSchema);
+  if (old === undefined || ctx.runtime.backup === 'none') return;
+  const resolved = await resolveMigration(ctx);
+  await backupColumn(ctx, resolved, { column: old, directory: ctx.runtime.backupDir, reason: 'drop-old-column' });
+}

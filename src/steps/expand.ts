@@ -1,0 +1,149 @@
+import { readTable, readVectorExtension } from '../db/catalog.ts';
+import type { IndexInfo, TableInfo } from '../db/catalog-types.ts';
+import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
+import type { Queryable } from '../db/types.ts';
+import { PreflightError } from '../errors.ts';
+import { assertPreflight, preflight } from '../inspect/preflight.ts';
+import { addTargetColumnsSql, dropTargetColumnsSql } from '../sql/columns.ts';
+import { provenanceOf, type VectorTarget } from '../sql/target.ts';
+import { createTriggerSql, dropTriggerSql } from '../sql/trigger.ts';
+import type { MigrationContext } from '../state/context.ts';
+import { recordEvent } from '../state/events.ts';
+import { deleteRecord, insertRecord, type MigrationRecord, type SavedIndex } from '../state/records.ts';
+import { findRecord, newVectorTarget } from '../state/resolve.ts';
+import { dropUnusedState, ensureStateSchema } from '../state/schema.ts';
+import { dropOldIndexes } from '../swap/drop-old-indexes.ts';
+import { withLease } from './with-lease.ts';
+
+const DDL_LOCK_TIMEOUT_MS = 2_000;
+const ANN_METHODS: ReadonlySet<string> = new Set(['ivfflat', 'hnsw']);
+
+export interface ExpandResult {
+  readonly step: 'expand';
+  readonly changed: boolean;
+  readonly table: string;
+  readonly target: string;
+}
+
+/**
+ * 005 up: checks everything that can be checked before money is spent, then adds the new column with its provenance, the trigger
+ * and the migration's record in one transaction. Idempotent.
+ *
+ * @throws PreflightError with all that stands in the way; nothing was changed then
+ */
+export async function expand(ctx: MigrationContext): Promise<ExpandResult> {
+  const { created } = await ensureStateSchema(ctx.db, ctx.runtime.stateSchema).catch(async (error: unknown) => {
+    // Without the state schema the table's own problems are still worth telling in the same breath.
+    assertPreflight(await preflight(ctx));
+    throw error;
+  });
+  try {
+    return await withLease(ctx, 'expand', ({ ctx: leased }) => expandLeased(leased));
+  } catch (error) {
+    if (created && error instanceof PreflightError) await dropUnusedState(ctx.db, ctx.runtime.stateSchema);
+    throw error;
+  }
+}
+
+async function expandLeased(ctx: MigrationContext): Promise<ExpandResult> {
+  const { definition } = ctx;
+  ctx.onProgress({ kind: 'step', step: 'expand', message: 'Checking the table and the rights' });
+  const record = await reconcileRecord(ctx);
+  if (record !== undefined && record.active === 'new') return result(record, false);
+  assertPreflight(await preflight(ctx));
+  if (record === undefined) await addColumns(ctx);
+  const fresh = record ?? (await findRecord(ctx));
+  if (fresh === undefined) throw new Error(`the record of ${definition.id} is gone`);
+  if (definition.oldIndex === 'drop') await dropOldIndexes(ctx, fresh);
+  return result(fresh, record === undefined);
+}
+
+function result(record: MigrationRecord, changed: boolean): ExpandResult {
+  return { step: 'expand', changed, table: `${record.schema}.${record.table}`, target: record.target };
+}
+
+/** The record, unless the catalog no longer bears it out: the table was made anew, or the column was dropped by hand. */
+async function reconcileRecord(ctx: MigrationContext): Promise<MigrationRecord | undefined> {
+  const record = await findRecord(ctx);
+  if (record === undefined) return undefined;
+  const table = await readTable(ctx.db, ctx.definition.table);
+  const column = record.active === 'new' ? record.column : record.target;
+  if (table.oid === record.tableOid && table.columns.some((candidate) => candidate.name === column)) return record;
+  ctx.onProgress({
+    kind: 'warning',
+    message: `The state knows "${record.id}" on a table or column that is gone; starting again from the catalog.`,
+  });
+  await deleteRecord(ctx.db, ctx.runtime.stateSchema, record.id);
+  return undefined;
+}
+
+async function addColumns(ctx: MigrationContext): Promise<void> {
+  const { definition, runtime } = ctx;
+  const table = await readTable(ctx.db, definition.table);
+  const extension = await readVectorExtension(ctx.db);
+  const target = newVectorTarget({ ...definition, active: 'old' }, table, extension, runtime.stateSchema);
+  ctx.onProgress({ kind: 'step', step: 'expand', message: `Adding ${table.schema}.${table.name}.${target.column}` });
+  await retryLocked(() =>
+    ctx.db.transaction(
+      async (tx) => {
+        if (hasColumn(table, target.column)) await dropLeftover(tx, target, definition.id);
+        for (const statement of addTargetColumnsSql(target)) await tx.query(statement);
+        await createTrigger(tx, target, definition.id, table.oid);
+        await insertRecord(tx, runtime.stateSchema, {
+          id: definition.id,
+          tableOid: table.oid,
+          schema: table.schema,
+          table: table.name,
+          text: definition.text,
+          column: definition.column,
+          target: definition.target,
+          dimensions: definition.dimensions,
+          vectorType: definition.vectorType,
+          definition: { ...definition },
+          oldIndexes: annIndexes(table, definition.column).map(savedIndex),
+        });
+        await recordEvent(tx, runtime.stateSchema, definition.id, 'expanded', { target: target.column });
+      },
+      { lockTimeoutMs: DDL_LOCK_TIMEOUT_MS },
+    ),
+  );
+}
+
+/** Columns of ours whose state was dropped: their model ids mean nothing any more, so their vectors go. */
+async function dropLeftover(db: Queryable, target: VectorTarget, id: string): Promise<void> {
+  for (const statement of dropTriggerSql(target, id)) await db.query(statement);
+  await db.query(dropTargetColumnsSql(target));
+}
+
+/** (Re)creates the trigger; on a logical subscriber it must also fire for replicated changes. */
+export async function createTrigger(db: Queryable, target: VectorTarget, id: string, tableOid: number): Promise<void> {
+  const { rows } = await db.query('SELECT 1 FROM pg_catalog.pg_subscription_rel WHERE srrelid = $1 LIMIT 1', [
+    tableOid,
+  ]);
+  for (const statement of createTriggerSql(target, id, { always: rows.length > 0 })) await db.query(statement);
+}
+
+/** ALTER TABLE waits behind every open transaction on the table, and everybody behind it: give up soon, try again. */
+export async function retryLocked<T>(work: () => Promise<T>, attempts = 30): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (sqlStateOf(error) !== SQLSTATE.lockNotAvailable || attempt >= attempts) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 200 + Math.random() * 300));
+    }
+  }
+}
+
+function hasColumn(table: TableInfo, name: string): boolean {
+  const names = new Set(table.columns.map((column) => column.name));
+  return names.has(name) && names.has(provenanceOf(name).model);
+}
+
+function annIndexes(table: TableInfo, column: string): IndexInfo[] {
+  return table.indexes.filter((index) => ANN_METHODS.has(index.method) && index.columns.includes(column));
+}
+
+function savedIndex(index: IndexInfo): SavedIndex {
+  return { name: index.name, schema: index.schema, method: index.method, definition: index.definition, dropped: false };
+}

@@ -1,0 +1,180 @@
+import { countPendingUpTo, countRows, type RowCounts } from '../backfill/count-rows.ts';
+import { providerSource } from '../backfill/provider-source.ts';
+import { runBackfill } from '../backfill/run-backfill.ts';
+import type { BackfillResult } from '../backfill/types.ts';
+import { IntegrityError } from '../errors.ts';
+import type { EmbeddingProvider } from '../providers/types.ts';
+import type { MigrationContext } from '../state/context.ts';
+import { recordEvent } from '../state/events.ts';
+import type { Lease } from '../state/lease.ts';
+import { readModel, registerModel } from '../state/models.ts';
+import { listQuarantine } from '../state/quarantine.ts';
+import { type MigrationRecord, updateRecord } from '../state/records.ts';
+import { type ResolvedMigration, resolveMigration } from '../state/resolve.ts';
+import { restoreMatching } from '../swap/restore.ts';
+import { type LazyProvider, lazyProvider } from './provider.ts';
+import { withLease } from './with-lease.ts';
+
+export interface FillResult {
+  readonly step: 'fill';
+  readonly changed: boolean;
+  readonly rows: RowCounts | undefined;
+  readonly run: BackfillResult | undefined;
+}
+
+/** Above so many rows an exact count for the progress line is not worth its scan. */
+const EXACT_COUNT_LIMIT = 100_000;
+
+/**
+ * 006 up: embeds every pending row. Resumable at any point; with nothing pending no provider, model or key is touched.
+ *
+ * @throws IntegrityError `contamination` when more rows are in quarantine than `maxQuarantined`; InterruptedError when stopped
+ */
+export async function fill(ctx: MigrationContext): Promise<FillResult> {
+  return withLease(ctx, 'fill', async ({ ctx: leased, lease }) => {
+    const { record } = await resolveMigration(leased);
+    if (record.active === 'new') return { step: 'fill', changed: false, rows: undefined, run: undefined };
+    const provider = lazyProvider(leased, leased.definition);
+    try {
+      return await fillLeased(leased, lease, provider);
+    } finally {
+      await provider.close();
+    }
+  });
+}
+
+/** The same under a lease that is already held: 007's catch-up. */
+export async function fillLeased(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<FillResult> {
+  const run = await embedPending(ctx, lease, provider);
+  const { record, target } = await resolveMigration(ctx);
+  const rows = await countRows(ctx.db, target, record.modelId ?? 0, record.id);
+  await refuseQuarantined(ctx, rows);
+  if (record.active === 'old') {
+    await updateRecord(ctx.db, ctx.runtime.stateSchema, record.id, { phase: 'backfilled', cursor: null });
+  }
+  if (run !== undefined) {
+    await recordEvent(ctx.db, ctx.runtime.stateSchema, record.id, 'backfilled', { ...run, ...rows });
+  }
+  return { step: 'fill', changed: run !== undefined, rows, run };
+}
+
+/** Embeds what is pending in the column of the new vectors, before or after the swap; undefined when nothing is. */
+export async function embedPending(
+  ctx: MigrationContext,
+  lease: Lease,
+  provider: LazyProvider,
+): Promise<BackfillResult | undefined> {
+  const resolved = await resolveMigration(ctx);
+  const known = await recordedModel(ctx, resolved.record);
+  const pending = await countPendingUpTo(ctx.db, resolved.target, known, resolved.record.id, 1);
+  if (pending === 0) return undefined;
+  const opened = await provider.get();
+  const modelId = await adoptModel(ctx, resolved, opened);
+  await takeBackBackups(ctx, resolved, modelId);
+  return backfill(ctx, lease, opened, modelId);
+}
+
+/** The recorded model's id while the configuration still names that model, else 0: then every row with text is pending. */
+async function recordedModel(ctx: MigrationContext, record: MigrationRecord): Promise<number> {
+  if (record.modelId === null) return 0;
+  const fingerprint = await readModel(ctx.db, ctx.runtime.stateSchema, record.modelId);
+  const { provider, model, dimensions, revision } = ctx.definition;
+  const same =
+    fingerprint?.provider === provider &&
+    fingerprint.configuredAs === model &&
+    fingerprint.dimensions === dimensions &&
+    (revision === undefined || fingerprint.revision === revision);
+  return same ? record.modelId : 0;
+}
+
+async function adoptModel(
+  ctx: MigrationContext,
+  resolved: ResolvedMigration,
+  provider: EmbeddingProvider,
+): Promise<number> {
+  const { db, runtime } = ctx;
+  const fingerprint = { ...provider.model, configuredAs: ctx.definition.model };
+  const modelId = await registerModel(db, runtime.stateSchema, fingerprint);
+  const { record } = resolved;
+  if (record.modelId !== modelId) {
+    if (record.modelId !== null) {
+      ctx.onProgress({
+        kind: 'warning',
+        message: `The model changed since the last run: rows that the other model made are embedded again.`,
+      });
+    }
+    await updateRecord(db, runtime.stateSchema, record.id, { modelId, cursor: null, rowsWritten: 0 });
+  }
+  return modelId;
+}
+
+/** Vectors that an undone backfill left in a backup are taken back where model and text are still the same. */
+async function takeBackBackups(ctx: MigrationContext, resolved: ResolvedMigration, modelId: number): Promise<void> {
+  const { record } = resolved;
+  const backup = record.backups.findLast((candidate) => candidate.column === record.target);
+  if (backup === undefined || record.active === 'new' || record.rowsWritten > 0) return;
+  try {
+    const { restored } = await restoreMatching(ctx, resolved, backup.path, modelId);
+    if (restored > 0) ctx.onProgress({ kind: 'notice', message: `${restored} vectors came back from ${backup.path}.` });
+  } catch (error) {
+    ctx.onProgress({ kind: 'warning', message: `The backup ${backup.path} could not be used: ${String(error)}` });
+  }
+}
+
+async function backfill(
+  ctx: MigrationContext,
+  lease: Lease,
+  provider: EmbeddingProvider,
+  modelId: number,
+): Promise<BackfillResult> {
+  const { db, runtime, definition } = ctx;
+  const { record, table, target, extension } = await resolveMigration(ctx);
+  const exact = table.estimatedRows < EXACT_COUNT_LIMIT;
+  const counted = exact ? await countRows(db, target, modelId, record.id) : undefined;
+  const rowsTotal = counted === undefined ? table.estimatedRows : counted.total - counted.skipped;
+  if (record.active === 'old')
+    await updateRecord(db, runtime.stateSchema, record.id, { phase: 'backfilling', rowsTotal });
+  ctx.onProgress({
+    kind: 'step',
+    step: 'fill',
+    message: `Embedding ${table.schema}.${table.name}.${record.text} with ${provider.model.name}`,
+  });
+  const before = { written: record.rowsWritten, tokens: record.tokens, truncated: record.truncated };
+  const keep = async (
+    changes: { written: number; tokens: number; truncated: number },
+    cursor: readonly string[] | null,
+  ): Promise<void> =>
+    updateRecord(db, runtime.stateSchema, record.id, {
+      cursor,
+      rowsWritten: before.written + changes.written,
+      tokens: before.tokens + changes.tokens,
+      truncated: before.truncated + changes.truncated,
+    });
+  const result = await runBackfill({
+    ctx,
+    to: { target, modelId, vectorOid: extension.vectorOid, fence: { migrationId: definition.id, token: lease.token } },
+    source: providerSource(provider),
+    cursor: record.cursor,
+    rowsDone: counted?.done ?? record.rowsWritten,
+    rowsTotal,
+    signal: ctx.signal,
+    onCheckpoint: (checkpoint) => keep(checkpoint, checkpoint.cursor),
+  });
+  await keep(result, null);
+  return result;
+}
+
+async function refuseQuarantined(ctx: MigrationContext, rows: RowCounts): Promise<void> {
+  if (rows.quarantined <= ctx.runtime.maxQuarantined) return;
+  const examples = await listQuarantine(ctx.db, ctx.runtime.stateSchema, ctx.definition.id, 3);
+  const named = examples.map((row) => `${row.key.join('/')} (${row.reason})`).join('; ');
+  throw new IntegrityError(
+    'contamination',
+    `Vector store contamination detected: ${rows.quarantined} rows are in quarantine, ${ctx.runtime.maxQuarantined} are allowed: ${named}.`,
+    {
+      step: 'fill',
+      hint: 'Correct these rows and run the same command again, or set REEMBED_MAX_QUARANTINED.',
+      context: { quarantined: rows.quarantined, allowed: ctx.runtime.maxQuarantined },
+    },
+  );
+}

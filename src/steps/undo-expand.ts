@@ -1,0 +1,58 @@
+import { readTableByOid } from '../db/catalog.ts';
+import { PreflightError } from '../errors.ts';
+import { dropTargetColumnsSql } from '../sql/columns.ts';
+import { quoteIdentifier } from '../sql/identifiers.ts';
+import { dropTriggerSql } from '../sql/trigger.ts';
+import type { MigrationContext } from '../state/context.ts';
+import { deleteRecord } from '../state/records.ts';
+import { findRecord, resolveMigration } from '../state/resolve.ts';
+import { dropUnusedState, stateExists } from '../state/schema.ts';
+import { rebuildOldIndexes } from '../swap/drop-old-indexes.ts';
+import { retryLocked } from './expand.ts';
+import { withLease } from './with-lease.ts';
+
+/**
+ * 005 down: removes what up added and builds dropped indexes again. The state of other migrations stays.
+ *
+ * @throws PreflightError `already_swapped` after the swap: 007 is to be undone first
+ */
+export async function undoExpand(
+  ctx: MigrationContext,
+): Promise<{ readonly step: 'expand'; readonly changed: boolean }> {
+  if (!(await stateExists(ctx.db, ctx.runtime.stateSchema))) return { step: 'expand', changed: false };
+  const changed = await withLease(ctx, 'expand', ({ ctx: leased }) => undoExpandLeased(leased));
+  await dropUnusedState(ctx.db, ctx.runtime.stateSchema);
+  return { step: 'expand', changed };
+}
+
+async function undoExpandLeased(ctx: MigrationContext): Promise<boolean> {
+  const { db, definition, runtime } = ctx;
+  const found = await findRecord(ctx);
+  if (found === undefined) return false;
+  if (found.active === 'new') {
+    throw new PreflightError(
+      'already_swapped',
+      `"${definition.id}" is swapped: ${found.column} holds the new vectors.`,
+      {
+        step: 'expand',
+        hint: 'Undo the swap first: "npx knex migrate:down" (or "reembed rollback").',
+      },
+    );
+  }
+  const { record, target } = await resolveMigration(ctx);
+  await rebuildOldIndexes(ctx, record, await readTableByOid(db, record.tableOid));
+  await retryLocked(() =>
+    db.transaction(
+      async (tx) => {
+        for (const statement of dropTriggerSql(target, definition.id)) await tx.query(statement);
+        await tx.query(dropTargetColumnsSql(target));
+        await deleteRecord(tx, runtime.stateSchema, definition.id);
+        await tx.query(`DELETE FROM ${quoteIdentifier(runtime.stateSchema)}.leases WHERE migration_id = $1`, [
+          definition.id,
+        ]);
+      },
+      { lockTimeoutMs: 2_000 },
+    ),
+  );
+  return true;
+}

@@ -1,0 +1,51 @@
+import { InterruptedError, type Step } from '../errors.ts';
+import type { MigrationContext } from '../state/context.ts';
+import { acquireLease, type Lease } from '../state/lease.ts';
+
+/** What a step works with once it holds the lease: `ctx.signal` also aborts at the time limit and when the lease is lost. */
+export interface Leased {
+  readonly ctx: MigrationContext;
+  readonly lease: Lease;
+}
+
+/**
+ * Runs a step as the only one working on the migration.
+ *
+ * @throws BusyError when another process works on it, or took over meanwhile
+ */
+export async function withLease<T>(
+  ctx: MigrationContext,
+  step: Step,
+  work: (leased: Leased) => Promise<T>,
+): Promise<T> {
+  const lease = await acquireLease(ctx, step);
+  const signals = [lease.lost, ...(ctx.signal === undefined ? [] : [ctx.signal])];
+  const limit = startTimeLimit(ctx, step);
+  if (limit !== undefined) signals.push(limit.signal);
+  try {
+    return await work({ ctx: { ...ctx, signal: AbortSignal.any(signals) }, lease });
+  } finally {
+    limit?.clear();
+    await (ctx.parkLease === true ? lease.park() : lease.release());
+  }
+}
+
+function startTimeLimit(ctx: MigrationContext, step: Step): { signal: AbortSignal; clear(): void } | undefined {
+  const { timeLimitMs } = ctx.runtime;
+  if (timeLimitMs === undefined) return undefined;
+  const controller = new AbortController();
+  const timer = setTimeout(() => {
+    controller.abort(
+      new InterruptedError(
+        'time_limit',
+        `Stopped after ${timeLimitMs / 1000} s, as REEMBED_TIME_LIMIT asks; everything written so far is kept.`,
+        {
+          step,
+          hint: 'Run the same command again: it goes on where it stopped.',
+        },
+      ),
+    );
+  }, timeLimitMs);
+  timer.unref();
+  return { signal: controller.signal, clear: () => clearTimeout(timer) };
+}

@@ -1,0 +1,54 @@
+import type { TableInfo } from '../db/catalog-types.ts';
+import type { Session } from '../db/types.ts';
+import { quoteQualified } from '../sql/identifiers.ts';
+import type { MigrationContext } from '../state/context.ts';
+import { type MigrationRecord, updateRecord } from '../state/records.ts';
+
+/** Drops the old column's ANN indexes without blocking anybody; their definitions are in the record already. */
+export async function dropOldIndexes(ctx: MigrationContext, record: MigrationRecord): Promise<void> {
+  if (record.oldIndexes.every((index) => index.dropped)) return;
+  await withBuildSession(ctx, async (session) => {
+    for (const index of record.oldIndexes) {
+      ctx.onProgress({ kind: 'step', step: 'expand', message: `Dropping the old index ${index.name}` });
+      await session.query(`DROP INDEX CONCURRENTLY IF EXISTS ${quoteQualified(index.schema, index.name)}`);
+    }
+  });
+  await updateRecord(ctx.db, ctx.runtime.stateSchema, record.id, {
+    oldIndexes: record.oldIndexes.map((index) => ({ ...index, dropped: true })),
+  });
+}
+
+/** Builds again what `dropOldIndexes` dropped, from the saved definitions; a valid index of that name is left as it is. */
+export async function rebuildOldIndexes(
+  ctx: MigrationContext,
+  record: MigrationRecord,
+  table: TableInfo,
+): Promise<void> {
+  const missing = record.oldIndexes.filter((index) => {
+    const present = table.indexes.find((candidate) => candidate.name === index.name);
+    return index.dropped && present?.valid !== true;
+  });
+  if (missing.length === 0) return;
+  await withBuildSession(ctx, async (session) => {
+    for (const index of missing) {
+      ctx.onProgress({ kind: 'step', step: 'expand', message: `Building the old index ${index.name} again` });
+      await session.query(`DROP INDEX CONCURRENTLY IF EXISTS ${quoteQualified(index.schema, index.name)}`);
+      await session.query(index.definition.replace(/^CREATE INDEX /, 'CREATE INDEX CONCURRENTLY '));
+    }
+  });
+}
+
+/** A session of its own without time limits: a CONCURRENTLY that is cut off leaves an invalid index behind. */
+async function withBuildSession(ctx: MigrationContext, work: (session: Session) => Promise<void>): Promise<void> {
+  const session = await ctx.db.openSession();
+  try {
+    await session.query('SET statement_timeout = 0');
+    await session.query('SET lock_timeout = 0');
+    await work(session);
+  } finally {
+    // On the embedded database every connection shares this session's settings.
+    await session.query('RESET statement_timeout').catch(() => undefined);
+    await session.query('RESET lock_timeout').catch(() => undefined);
+    await session.close();
+  }
+}
