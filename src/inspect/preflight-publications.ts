@@ -1,0 +1,72 @@
+import type { TableInfo } from '../db/catalog-types.ts';
+import type { Queryable } from '../db/types.ts';
+import { errorFinding, type Finding, warningFinding } from './finding.ts';
+
+interface Publication {
+  readonly name: string;
+  readonly allTables: boolean;
+  readonly publishesUpdate: boolean;
+  readonly columnList: boolean;
+}
+
+/** Whether a publication of this table would stop its subscriber, or the table's own updates. */
+export async function publicationFindings(db: Queryable, table: TableInfo): Promise<Finding[]> {
+  const publications = await readPublications(db, table.oid);
+  if (publications.length === 0) return [];
+  const { subscribers, identity } = await readReplication(db, table.oid);
+  const findings = publications.map((publication) => publicationFinding(publication, table, subscribers));
+  if (identity === 'n' && publications.some((publication) => publication.publishesUpdate)) {
+    findings.push(
+      errorFinding(
+        'replica_identity',
+        `Table "${table.schema}.${table.name}" publishes updates but has REPLICA IDENTITY NOTHING: every UPDATE fails.`,
+        'Run "ALTER TABLE … REPLICA IDENTITY DEFAULT".',
+      ),
+    );
+  }
+  return findings;
+}
+
+async function readPublications(db: Queryable, oid: number): Promise<Publication[]> {
+  const { rows } = await db.query<Publication>(
+    `SELECT p.pubname AS name, p.puballtables AS "allTables", p.pubupdate AS "publishesUpdate",
+       COALESCE((SELECT pg_catalog.to_jsonb(r) ->> 'prattrs' IS NOT NULL FROM pg_catalog.pg_publication_rel r
+         WHERE r.prpubid = p.oid AND r.prrelid = $1), false) AS "columnList"
+     FROM pg_catalog.pg_publication p JOIN LATERAL pg_catalog.pg_get_publication_tables(p.pubname) g ON g.relid = $1
+     ORDER BY p.pubname`,
+    [oid],
+  );
+  return rows;
+}
+
+async function readReplication(db: Queryable, oid: number): Promise<{ subscribers: number; identity: string }> {
+  const { rows } = await db.query<{ subscribers: number; identity: string }>(
+    `SELECT (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_replication_slots
+         WHERE slot_type = 'logical' AND plugin = 'pgoutput' AND database = pg_catalog.current_database()) AS subscribers,
+       (SELECT relreplident FROM pg_catalog.pg_class WHERE oid = $1) AS identity`,
+    [oid],
+  );
+  return rows[0] ?? { subscribers: 0, identity: 'd' };
+}
+
+/** A subscriber whose table lacks a published column, or a published table, stops applying until somebody adds it. */
+function publicationFinding(publication: Publication, table: TableInfo, subscribers: number): Finding {
+  const name = `"${table.schema}.${table.name}"`;
+  if (publication.columnList) {
+    return warningFinding(
+      'publication_columns',
+      `The publication "${publication.name}" publishes chosen columns of ${name}; after the swap it goes on with the old vectors under their new name.`,
+      'Give the publication its columns again after the swap, with "ALTER PUBLICATION … SET TABLE …".',
+    );
+  }
+  const what = publication.allTables ? `all tables, ${name} and reembed's state among them` : `all columns of ${name}`;
+  const message =
+    `The publication "${publication.name}" publishes ${what}` +
+    (subscribers > 0 ? `, and ${subscribers} subscriber(s) would stop at the first one they lack.` : '.');
+  const hint = publication.allTables
+    ? 'Publish chosen tables with column lists instead of FOR ALL TABLES, and let the subscriber follow that publication.'
+    : `Publish chosen columns: ALTER PUBLICATION ${publication.name} SET TABLE ${table.name} (…).`;
+  return subscribers > 0
+    ? errorFinding('publication', message, hint)
+    : warningFinding('publication', message, `${hint} No subscriber reads it at present.`);
+}

@@ -1,0 +1,96 @@
+import type { TableInfo } from '../db/catalog-types.ts';
+import type { MigrationContext } from '../state/context.ts';
+import { rowsAreHidden } from './facts.ts';
+import { errorFinding, type Finding } from './finding.ts';
+
+interface Rights {
+  readonly role: string;
+  readonly mayCreateSchema: boolean;
+  readonly stateSchema: boolean;
+  readonly mayUseState: boolean;
+  readonly mayCreateInState: boolean;
+  readonly mayReadState: boolean;
+}
+
+/** Whether this role may change the table, make indexes in its schema and keep the state. */
+export async function rightsFindings(ctx: MigrationContext, table: TableInfo | undefined): Promise<Finding[]> {
+  return [...(await stateFindings(ctx)), ...(table === undefined ? [] : await tableRights(ctx, table))];
+}
+
+async function stateFindings(ctx: MigrationContext): Promise<Finding[]> {
+  const { stateSchema } = ctx.runtime;
+  const { rows } = await ctx.db.query<Rights>(
+    `SELECT current_user::text AS role,
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS "mayCreateSchema",
+       n.oid IS NOT NULL AS "stateSchema",
+       COALESCE(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false) AS "mayUseState",
+       COALESCE(pg_catalog.has_schema_privilege(n.oid, 'CREATE'), false) AS "mayCreateInState",
+       COALESCE((SELECT pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'UPDATE')
+         FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'migrations'), true) AS "mayReadState"
+     FROM (SELECT 1) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = $1`,
+    [stateSchema],
+  );
+  const rights = rows[0];
+  if (rights === undefined) return [];
+  const grant = `"CREATE SCHEMA ${stateSchema} AUTHORIZATION ${rights.role};"`;
+  if (!rights.stateSchema) {
+    if (rights.mayCreateSchema) return [];
+    return [
+      errorFinding(
+        'state_schema_denied',
+        `The role "${rights.role}" may not create the schema "${stateSchema}" for reembed's state.`,
+        `Have ${grant} run once, or set REEMBED_STATE_SCHEMA to a schema that the role owns.`,
+      ),
+    ];
+  }
+  if (rights.mayUseState && rights.mayCreateInState && rights.mayReadState) return [];
+  return [
+    errorFinding(
+      'state_schema_denied',
+      `The role "${rights.role}" may not write reembed's state in the schema "${stateSchema}".`,
+      'Use the role that made it, or set REEMBED_STATE_SCHEMA to a schema that this role owns.',
+    ),
+  ];
+}
+
+async function tableRights(ctx: MigrationContext, table: TableInfo): Promise<Finding[]> {
+  const { rows } = await ctx.db.query<{ role: string; owns: boolean; mayCreate: boolean }>(
+    `SELECT current_user::text AS role, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owns,
+       pg_catalog.has_schema_privilege(c.relnamespace, 'CREATE') AS "mayCreate"
+     FROM pg_catalog.pg_class c WHERE c.oid = $1`,
+    [table.oid],
+  );
+  const rights = rows[0];
+  if (rights === undefined) return [];
+  const findings: Finding[] = [];
+  const name = `${table.schema}.${table.name}`;
+  if (!rights.owns) {
+    findings.push(
+      errorFinding(
+        'not_owner',
+        `The role "${rights.role}" may not alter "${name}", which belongs to "${table.owner}".`,
+        `Connect as "${table.owner}", or run "GRANT ${table.owner} TO ${rights.role};".`,
+      ),
+    );
+  }
+  if (!rights.mayCreate) {
+    findings.push(
+      errorFinding(
+        'schema_create_denied',
+        `The role "${rights.role}" may not create indexes in the schema "${table.schema}".`,
+        `Run "GRANT CREATE ON SCHEMA ${table.schema} TO ${rights.role};".`,
+      ),
+    );
+  }
+  if (await rowsAreHidden(ctx.db, table.oid)) findings.push(rowSecurity(table, rights.role));
+  return findings;
+}
+
+function rowSecurity(table: TableInfo, role: string): Finding {
+  const forced = table.rowSecurity.forced ? ' and forced for its owner' : '';
+  return errorFinding(
+    'row_security',
+    `Row security is enabled on "${table.schema}.${table.name}"${forced}: the role "${role}" would not see every row.`,
+    `Use a role with BYPASSRLS${table.rowSecurity.forced ? ', or run "ALTER TABLE … NO FORCE ROW LEVEL SECURITY" for the migration' : ' or the owner'}.`,
+  );
+}
