@@ -40,6 +40,7 @@ const PASSING_STATES: ReadonlySet<string> = new Set([
 
 const CONNECTION_CODES: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
+  'ENOENT',
   'ECONNRESET',
   'EPIPE',
   'ETIMEDOUT',

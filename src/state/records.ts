@@ -119,29 +119,29 @@ export async function listRecords(db: Queryable, stateSchema: string): Promise<M
   return rows;
 }
 
-export type NewRecord = Pick<
-  MigrationRecord,
-  | 'id'
-  | 'tableOid'
-  | 'schema'
-  | 'table'
-  | 'text'
-  | 'column'
-  | 'target'
-  | 'dimensions'
-  | 'vectorType'
-  | 'definition'
-  | 'oldIndexes'
->;
+const NEW_RECORD_FIELDS = [
+  'id',
+  'tableOid',
+  'schema',
+  'table',
+  'text',
+  'column',
+  'target',
+  'dimensions',
+  'vectorType',
+  'definition',
+  'oldIndexes',
+] as const satisfies readonly (keyof MigrationRecord)[];
+
+export type NewRecord = Pick<MigrationRecord, (typeof NEW_RECORD_FIELDS)[number]>;
 
 /** Inserts a record in phase `expanded`. */
 export async function insertRecord(db: Queryable, stateSchema: string, record: NewRecord): Promise<void> {
-  const fields = Object.keys(record) as (keyof NewRecord)[];
-  const columns = fields.map((field) => COLUMNS[field]).join(', ');
-  const params = fields.map((_, i) => `$${i + 1}`).join(', ');
+  const columns = NEW_RECORD_FIELDS.map((field) => COLUMNS[field]).join(', ');
+  const params = NEW_RECORD_FIELDS.map((_, i) => `$${i + 1}`).join(', ');
   await db.query(
     `INSERT INTO ${quoteIdentifier(stateSchema)}.migrations (${columns}, phase) VALUES (${params}, 'expanded')`,
-    fields.map((field) => toParam(field, record[field])),
+    NEW_RECORD_FIELDS.map((field) => toParam(field, record[field])),
   );
 }
 
