@@ -1,0 +1,21 @@
+// The public API. The three migrations for knex are in `reembed/migrations`; the CLI is not among the exports.
+export { defineMigration, type MigrationInput } from './config/define-migration.ts';
+export { type LoadedConfig, loadConfig } from './config/load-config.ts';
+export { loadRuntimeSettings } from './config/runtime.ts';
+export type { MigrationDefinition, ModelReference, RuntimeSettings } from './config/types.ts';
+export { connectDatabase } from './db/connect.ts';
+export { startEmbedded } from './db/embedded.ts';
+export type { ConnectionSettings, Database, EmbeddedServer, Queryable } from './db/types.ts';
+export * from './errors.ts';
+export type { OnProgress, ProgressEvent } from './progress.ts';
+export { createProvider, type ProviderOptions } from './providers/create-provider.ts';
+export type { EmbeddingProvider, EmbedResult, ModelFingerprint, ProviderHealth } from './providers/types.ts';
+export type { MigrationContext } from './state/context.ts';
+export { type CutOverResult, cutOver } from './steps/cut-over.ts';
+export { type ExpandResult, expand } from './steps/expand.ts';
+export { type FillResult, fill } from './steps/fill.ts';
+export { backup, type FinalizeResult, finalize } from './steps/finalize.ts';
+export { type OpenedMigration, openMigration } from './steps/open-migration.ts';
+export { type UndoCutOverResult, undoCutOver } from './steps/undo-cut-over.ts';
+export { undoExpand } from './steps/undo-expand.ts';
+export { undoFill } from './steps/undo-fill.ts';
