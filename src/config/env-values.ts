@@ -1,0 +1,74 @@
+import { z } from 'zod';
+import { shown } from './problems.ts';
+
+/** Variables by name, as `process.env` holds them. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A schema for one variable: undefined when it is not set. */
+export type EnvValue<T> = z.ZodType<T | undefined, unknown>;
+
+const UNIT_MS: Readonly<Record<string, number>> = { '': 1000, ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** `read` gives undefined for a text that it does not understand; an empty variable counts as unset. */
+export function envValue<T>(what: string, read: (text: string) => T | undefined, secret = false): EnvValue<T> {
+  return z
+    .unknown()
+    .optional()
+    .transform((raw, ctx): T | undefined => {
+      const text = typeof raw === 'string' ? raw.trim() : '';
+      if (text === '') return undefined;
+      const value = read(text);
+      if (value !== undefined) return value;
+      ctx.addIssue({ code: 'custom', message: `is ${secret ? 'not understood' : shown(text)}, expected ${what}` });
+      return z.NEVER;
+    });
+}
+
+export function envText(what = 'a text'): EnvValue<string> {
+  return envValue(what, (text) => text);
+}
+
+export function envWhole(min: number, max: number): EnvValue<number> {
+  return envValue(`a whole number from ${min} to ${max}`, (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    return value >= min && value <= max ? value : undefined;
+  });
+}
+
+export function envOneOf<const T extends readonly string[]>(...values: T): EnvValue<T[number]> {
+  const what = values.map((value) => `'${value}'`).join(' or ');
+  return envValue(what, (text) => values.find((value) => value === text.toLowerCase()));
+}
+
+/** A length of time in milliseconds: `90` and `90s` are seconds, `500ms`, `10m`, `2h`. */
+export function envDuration(): EnvValue<number> {
+  return envValue('a time such as 90, 30s, 10m or 2h', (text) => {
+    const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|)$/i.exec(text);
+    const unit = UNIT_MS[match?.[2]?.toLowerCase() ?? ''];
+    const value = Math.round(Number(match?.[1]) * (unit ?? Number.NaN));
+    return value > 0 ? value : undefined;
+  });
+}
+
+/** A size in bytes: `8388608`, `512kB`, `8MB`; powers of 1024, as Postgres reads its own settings. */
+export function envBytes(min: number, max: number): EnvValue<number> {
+  return envValue(`a size from ${min} to ${max} bytes, such as 8388608 or 8MB`, (text) => {
+    const match = /^(\d+)\s*(kB|MB|GB|)$/i.exec(text);
+    const power = ['', 'kb', 'mb', 'gb'].indexOf(match?.[2]?.toLowerCase() ?? '');
+    const value = Number(match?.[1]) * 1024 ** power;
+    return value >= min && value <= max ? value : undefined;
+  });
+}
+
+/** A Postgres URL. Its text is never part of a message: it may hold a password. */
+export function envPostgresUrl(...words: readonly string[]): EnvValue<string> {
+  const what = [...words.map((word) => `'${word}'`), 'a URL such as postgres://user:password@host:5432/database'];
+  return envValue(
+    what.join(' or '),
+    (text) => {
+      if (words.includes(text)) return text;
+      return /^postgres(ql)?:\/\//.test(text) && URL.canParse(text) ? text : undefined;
+    },
+    true,
+  );
+}

@@ -1,0 +1,106 @@
+import { z } from 'zod';
+import { defineMigration, type MigrationInput, type ModelReferenceInput, providerOf } from './define-migration.ts';
+import { type Environment, envOneOf, envText, envValue, envWhole } from './env-values.ts';
+import { invalidConfig, problemsOf } from './problems.ts';
+import type { IndexSettings, MigrationDefinition } from './types.ts';
+
+const PROVIDERS = ['local', 'hash', 'file'] as const;
+
+const lists = envValue(
+  "a number from 1 to 32768, 'reference' or 'pgvector'",
+  (text): IndexSettings['lists'] | undefined => {
+    if (text === 'reference' || text === 'pgvector') return text;
+    const value = /^\d+$/.test(text) ? Number(text) : 0;
+    return value >= 1 && value <= 32_768 ? value : undefined;
+  },
+);
+
+const referenceSchema = z.object({
+  EMBEDDING_PROVIDER: envOneOf(...PROVIDERS),
+  EMBEDDING_MODEL: envText(),
+  EMBEDDING_DIMENSIONS: envWhole(1, 16_000),
+  EMBEDDING_OLD_PROVIDER: envOneOf(...PROVIDERS),
+  EMBEDDING_OLD_MODEL: envText(),
+  EMBEDDING_OLD_DIMENSIONS: envWhole(1, 16_000),
+  REEMBED_TABLE: envText(),
+  REEMBED_TEXT_COLUMN: envText(),
+  REEMBED_COLUMN: envText(),
+  REEMBED_TARGET_COLUMN: envText(),
+  REEMBED_INDEX: envOneOf('ivfflat', 'hnsw', 'none'),
+  REEMBED_LISTS: lists,
+  REEMBED_DISTANCE: envOneOf('cosine', 'l2', 'ip'),
+  REEMBED_OLD_INDEX: envOneOf('keep', 'drop'),
+  REEMBED_OLD_COLUMN: envOneOf('keep', 'drop'),
+});
+
+type Values = z.output<typeof referenceSchema>;
+
+/** The names of the variables that `overrideFromEnv` reads. */
+export const referenceVariables: readonly string[] = Object.keys(referenceSchema.shape);
+
+/**
+ * This repository's own migration with the reference guide's variables laid over it. Other projects pin everything in
+ * their file: there `EMBEDDING_MODEL` often still names the application's old model.
+ *
+ * @throws ConfigError `config_invalid`: first all variables that are wrong, then all that contradicts in the whole
+ */
+export function overrideFromEnv(input: MigrationInput, env: Environment = process.env): MigrationDefinition {
+  const parsed = referenceSchema.safeParse(env);
+  const problems = parsed.success ? oldModelProblems(parsed.data) : problemsOf(parsed.error);
+  if (!parsed.success || problems.length > 0) {
+    throw invalidConfig('The environment', problems, 'Correct the variables; docs/configuration.md describes them.');
+  }
+  const values = parsed.data;
+  return defineMigration({
+    ...input,
+    ...newModel(input, values),
+    table: values.REEMBED_TABLE ?? input.table,
+    text: values.REEMBED_TEXT_COLUMN ?? input.text,
+    column: values.REEMBED_COLUMN ?? input.column,
+    target: values.REEMBED_TARGET_COLUMN ?? input.target,
+    oldIndex: values.REEMBED_OLD_INDEX ?? input.oldIndex,
+    oldColumn: values.REEMBED_OLD_COLUMN ?? input.oldColumn,
+    index: {
+      ...input.index,
+      kind: values.REEMBED_INDEX ?? input.index?.kind,
+      lists: values.REEMBED_LISTS ?? input.index?.lists,
+      distance: values.REEMBED_DISTANCE ?? input.index?.distance,
+    },
+    from: oldModel(values) ?? input.from,
+  });
+}
+
+/** A model named in the environment takes its provider from its own name, not from the model that it replaces. */
+function newModel(input: MigrationInput, values: Values): ModelReferenceInput {
+  const model = values.EMBEDDING_MODEL ?? input.model;
+  const inherited = values.EMBEDDING_MODEL === undefined ? input.provider : undefined;
+  return {
+    model,
+    provider: values.EMBEDDING_PROVIDER ?? inherited ?? providerOf(model),
+    dimensions: values.EMBEDDING_DIMENSIONS ?? namedDimensions(model) ?? input.dimensions,
+  };
+}
+
+function oldModel(values: Values): ModelReferenceInput | undefined {
+  const model = values.EMBEDDING_OLD_MODEL;
+  const dimensions = values.EMBEDDING_OLD_DIMENSIONS ?? namedDimensions(model ?? '');
+  if (model === undefined || dimensions === undefined) return undefined;
+  return { model, provider: values.EMBEDDING_OLD_PROVIDER ?? providerOf(model), dimensions };
+}
+
+function oldModelProblems(values: Values): { readonly name: string; readonly message: string }[] {
+  const model = values.EMBEDDING_OLD_MODEL;
+  if (model === undefined) {
+    const given = values.EMBEDDING_OLD_PROVIDER !== undefined || values.EMBEDDING_OLD_DIMENSIONS !== undefined;
+    return given
+      ? [{ name: 'EMBEDDING_OLD_MODEL', message: 'is missing, expected beside the other EMBEDDING_OLD_*' }]
+      : [];
+  }
+  if (values.EMBEDDING_OLD_DIMENSIONS !== undefined || namedDimensions(model) !== undefined) return [];
+  return [{ name: 'EMBEDDING_OLD_DIMENSIONS', message: `is missing, expected the dimensions of ${model}` }];
+}
+
+function namedDimensions(model: string): number | undefined {
+  const named = /^hash\/(\d+)$/.exec(model)?.[1];
+  return named === undefined ? undefined : Number(named);
+}

@@ -1,0 +1,104 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { ConfigError } from '../errors.ts';
+import {
+  type Environment,
+  envBytes,
+  envDuration,
+  envOneOf,
+  envPostgresUrl,
+  envText,
+  envValue,
+  envWhole,
+} from './env-values.ts';
+import { invalidConfig, problemsOf } from './problems.ts';
+import { nameProblem } from './qualified-name.ts';
+import type { RuntimeSettings } from './types.ts';
+
+/** Every variable that says how a migration runs. `docs/configuration.md` lists them; a test compares the two. */
+const runtimeSchema = z.object({
+  DATABASE_URL: envPostgresUrl('embedded'),
+  REEMBED_DIRECT_URL: envPostgresUrl(),
+  REEMBED_DATA_DIR: envText('a directory'),
+  REEMBED_STATE_SCHEMA: envValue("a schema's name of at most 63 bytes", (text) =>
+    nameProblem(text) === undefined ? text : undefined,
+  ),
+  EMBEDDING_DEVICE: envOneOf('auto', 'cpu', 'cuda', 'webgpu'),
+  EMBEDDING_DTYPE: envOneOf('fp32', 'fp16', 'int8'),
+  EMBEDDING_BATCH_SIZE: envWhole(1, 4096),
+  EMBEDDING_THREADS: envWhole(1, 1024),
+  REEMBED_MODELS_DIR: envText('a directory'),
+  REEMBED_BATCH_ROWS: envWhole(1, 100_000),
+  REEMBED_BATCH_BYTES: envBytes(1024, 256 * 1024 ** 2),
+  REEMBED_MAX_RETRIES: envWhole(1, 100),
+  REEMBED_CONCURRENCY: envWhole(1, 64),
+  REEMBED_TIME_LIMIT: envDuration(),
+  REEMBED_MAX_QUARANTINED: envWhole(0, 1_000_000_000),
+  REEMBED_BACKUP: envText("'auto', 'none' or a directory"),
+  REEMBED_ROLLBACK: envOneOf('refuse', 'accept-missing'),
+  REEMBED_LEASE_SECONDS: envWhole(2, 3600),
+  REEMBED_GATE: envOneOf('warn', 'off'),
+  REEMBED_LOG: envOneOf('text', 'json'),
+});
+
+/** The names of the variables that `loadRuntimeSettings` reads. */
+export const runtimeVariables: readonly string[] = Object.keys(runtimeSchema.shape);
+
+/**
+ * How a migration runs, out of the environment. Directories come back absolute, relative to `cwd`.
+ *
+ * @throws ConfigError `config_invalid` that names every variable that is wrong; never with the value of a URL
+ */
+export function loadRuntimeSettings(env: Environment = process.env, cwd = process.cwd()): RuntimeSettings {
+  const parsed = runtimeSchema.safeParse(env);
+  if (!parsed.success) {
+    throw invalidConfig(
+      'The environment',
+      problemsOf(parsed.error),
+      'Correct the variables; docs/configuration.md describes each with its default.',
+    );
+  }
+  const values = parsed.data;
+  return {
+    databaseUrl: values.DATABASE_URL,
+    directUrl: values.REEMBED_DIRECT_URL,
+    dataDir: resolve(cwd, values.REEMBED_DATA_DIR ?? '.reembed/data'),
+    stateSchema: values.REEMBED_STATE_SCHEMA ?? 'reembed',
+    device: values.EMBEDDING_DEVICE ?? 'auto',
+    dtype: values.EMBEDDING_DTYPE,
+    batchSize: values.EMBEDDING_BATCH_SIZE,
+    threads: values.EMBEDDING_THREADS,
+    modelsDir: values.REEMBED_MODELS_DIR === undefined ? undefined : resolve(cwd, values.REEMBED_MODELS_DIR),
+    batchRows: values.REEMBED_BATCH_ROWS ?? 1000,
+    batchBytes: values.REEMBED_BATCH_BYTES ?? 8 * 1024 ** 2,
+    maxRetries: values.REEMBED_MAX_RETRIES ?? 3,
+    concurrency: values.REEMBED_CONCURRENCY ?? 2,
+    timeLimitMs: values.REEMBED_TIME_LIMIT,
+    maxQuarantined: values.REEMBED_MAX_QUARANTINED ?? 0,
+    ...backupSettings(values.REEMBED_BACKUP, cwd),
+    rollback: values.REEMBED_ROLLBACK ?? 'refuse',
+    leaseSeconds: values.REEMBED_LEASE_SECONDS ?? 10,
+    gate: values.REEMBED_GATE ?? 'warn',
+    log: values.REEMBED_LOG ?? 'text',
+  };
+}
+
+/**
+ * The database that was asked for. None is never guessed: a deploy must not succeed on a database that nobody looks at.
+ *
+ * @throws ConfigError `database_url_missing`
+ */
+export function requireDatabaseUrl(runtime: Pick<RuntimeSettings, 'databaseUrl'>): string {
+  if (runtime.databaseUrl !== undefined) return runtime.databaseUrl;
+  throw new ConfigError('database_url_missing', 'DATABASE_URL is not set, and no database is guessed.', {
+    step: 'configuration',
+    hint:
+      'Set DATABASE_URL=postgres://user:password@host:5432/database for your Postgres, or ' +
+      'DATABASE_URL=embedded for the Postgres that comes with reembed (demos, tests, small tables).',
+  });
+}
+
+function backupSettings(value: string | undefined, cwd: string): Pick<RuntimeSettings, 'backup' | 'backupDir'> {
+  const named = value !== undefined && value !== 'auto' && value !== 'none';
+  return { backup: value === 'none' ? 'none' : 'auto', backupDir: resolve(cwd, named ? value : 'reembed-backups') };
+}

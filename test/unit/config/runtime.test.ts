@@ -1,0 +1,134 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { serverSettings } from '../../../src/config/database-settings.ts';
+import { referenceVariables } from '../../../src/config/reference-env.ts';
+import { loadRuntimeSettings, requireDatabaseUrl, runtimeVariables } from '../../../src/config/runtime.ts';
+import { ConfigError } from '../../../src/errors.ts';
+
+function failure(work: () => unknown): ConfigError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof ConfigError) return error;
+    throw error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+describe('loadRuntimeSettings', () => {
+  test('has a default for everything but the database', () => {
+    expect(loadRuntimeSettings({}, '/project')).toEqual({
+      databaseUrl: undefined,
+      directUrl: undefined,
+      dataDir: '/project/.reembed/data',
+      stateSchema: 'reembed',
+      device: 'auto',
+      dtype: undefined,
+      batchSize: undefined,
+      threads: undefined,
+      modelsDir: undefined,
+      batchRows: 1000,
+      batchBytes: 8_388_608,
+      maxRetries: 3,
+      concurrency: 2,
+      timeLimitMs: undefined,
+      maxQuarantined: 0,
+      backup: 'auto',
+      backupDir: '/project/reembed-backups',
+      rollback: 'refuse',
+      leaseSeconds: 10,
+      gate: 'warn',
+      log: 'text',
+    });
+  });
+
+  test('counts an empty variable as unset', () => {
+    const empty = Object.fromEntries(runtimeVariables.map((name) => [name, ' ']));
+    expect(loadRuntimeSettings(empty, '/project')).toEqual(loadRuntimeSettings({}, '/project'));
+  });
+
+  test.each([
+    ['90', 90_000],
+    ['90s', 90_000],
+    ['1.5h', 5_400_000],
+    ['10m', 600_000],
+    ['250ms', 250],
+  ])('reads the time limit %s', (text, expected) => {
+    expect(loadRuntimeSettings({ REEMBED_TIME_LIMIT: text }).timeLimitMs).toBe(expected);
+  });
+
+  test.each([
+    ['auto', 'auto', '/project/reembed-backups'],
+    ['none', 'none', '/project/reembed-backups'],
+    ['/mnt/backups', 'auto', '/mnt/backups'],
+    ['safe', 'auto', '/project/safe'],
+  ])('reads REEMBED_BACKUP=%s', (text, backup, backupDir) => {
+    expect(loadRuntimeSettings({ REEMBED_BACKUP: text }, '/project')).toMatchObject({ backup, backupDir });
+  });
+
+  test('reads sizes with and without a unit', () => {
+    expect(loadRuntimeSettings({ REEMBED_BATCH_BYTES: '65536' }).batchBytes).toBe(65_536);
+    expect(loadRuntimeSettings({ REEMBED_BATCH_BYTES: '2MB' }).batchBytes).toBe(2_097_152);
+  });
+
+  test('names every wrong variable at once, each with what was expected', () => {
+    const wrong = {
+      EMBEDDING_DEVICE: 'tpu',
+      EMBEDDING_DTYPE: 'int4',
+      EMBEDDING_BATCH_SIZE: '0',
+      EMBEDDING_THREADS: 'all',
+      REEMBED_BATCH_ROWS: '1e3',
+      REEMBED_BATCH_BYTES: '12',
+      REEMBED_MAX_RETRIES: '-1',
+      REEMBED_CONCURRENCY: '65',
+      REEMBED_TIME_LIMIT: 'soon',
+      REEMBED_MAX_QUARANTINED: 'few',
+      REEMBED_ROLLBACK: 'yes',
+      REEMBED_STATE_SCHEMA: 'x'.repeat(64),
+      REEMBED_LEASE_SECONDS: '1',
+      REEMBED_GATE: 'strict',
+      REEMBED_LOG: 'xml',
+    };
+    const { message, code } = failure(() => loadRuntimeSettings(wrong));
+    expect(code).toBe('config_invalid');
+    expect(message).toMatch(/^The environment has 15 problems:\n/);
+    for (const name of Object.keys(wrong)) expect(message).toMatch(new RegExp(`^  ${name} is .+, expected `, 'm'));
+    expect(message).toContain('REEMBED_BATCH_ROWS is "1e3", expected a whole number from 1 to 100000');
+  });
+
+  test('never repeats a URL, which may hold a password', () => {
+    const env = { DATABASE_URL: 'mysql://app:s3cret@db/app', REEMBED_DIRECT_URL: 'app:s3cret@db' };
+    const error = failure(() => loadRuntimeSettings(env));
+    expect(JSON.stringify([error.message, error.hint, error.context])).not.toContain('s3cret');
+    expect(error.message).toContain("DATABASE_URL is not understood, expected 'embedded' or a URL such as postgres://");
+    expect(error.message).toContain('REEMBED_DIRECT_URL is not understood, expected a URL');
+  });
+});
+
+describe('the database', () => {
+  test('is never guessed: unset names both ways', () => {
+    const error = failure(() => requireDatabaseUrl(loadRuntimeSettings({})));
+    expect(error.code).toBe('database_url_missing');
+    expect(error.hint).toContain('DATABASE_URL=embedded');
+    expect(error.hint).toContain('DATABASE_URL=postgres://');
+  });
+
+  test('is reached past a pooler where REEMBED_DIRECT_URL says so', () => {
+    const pooled = { DATABASE_URL: 'postgres://pooler/app' };
+    expect(serverSettings(loadRuntimeSettings(pooled)).connectionString).toBe('postgres://pooler/app');
+    const direct = { ...pooled, REEMBED_DIRECT_URL: 'postgresql:///app?host=/run/postgresql' };
+    expect(serverSettings(loadRuntimeSettings(direct)).connectionString).toBe('postgresql:///app?host=/run/postgresql');
+  });
+});
+
+test('every variable is documented, in docs/configuration.md and in .env.example', () => {
+  const root = join(import.meta.dirname, '../../..');
+  for (const file of ['docs/configuration.md', '.env.example']) {
+    const text = readFileSync(join(root, file), 'utf8');
+    const missing = [...runtimeVariables, ...referenceVariables].filter(
+      (name) => !new RegExp(`\\b${name}\\b`).test(text),
+    );
+    expect(missing, file).toEqual([]);
+  }
+});
