@@ -52,7 +52,8 @@ export function restoreBatchSql(target: VectorTarget, options: RestoreOptions): 
   const match = target.key.map((column, i) => `t.${quoteIdentifier(column.name)} = i.k${i}`).join(' AND ');
   const matchFound = target.key.map((column, i) => `t.${quoteIdentifier(column.name)} = f.k${i}`).join(' AND ');
   const order = target.key.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ');
-  const sameText = (alias: string): string => `${textHashSql(target.text, 't')} IS NOT DISTINCT FROM ${alias}.text_hash`;
+  const sameText = (alias: string): string =>
+    `${textHashSql(target.text, 't')} IS NOT DISTINCT FROM ${alias}.text_hash`;
   const arrays = [
     ...target.key.map((column, i) => `$${i + 1}::text[]::${column.type}[]`),
     `$${next}::bytea[]`,

@@ -18,14 +18,50 @@ export function encodeVectorArray(vectors: readonly Float32Array[], elementOid: 
   for (const vector of vectors) size += 4 + VECTOR_HEADER_BYTES + 4 * vector.length;
   const bytes = new Uint8Array(size);
   const view = new DataView(bytes.buffer);
-  view.setInt32(0, 1);
-  view.setInt32(4, 0);
-  view.setInt32(8, elementOid);
-  view.setInt32(12, vectors.length);
-  view.setInt32(16, 1);
+  writeArrayHeader(view, { length: vectors.length, hasNulls: false, elementOid });
   let offset = ARRAY_HEADER_BYTES;
   for (const vector of vectors) offset = writeElement(view, offset, vector);
   return bytes;
+}
+
+/**
+ * The binary form of a one-dimensional array whose elements are in their own binary form already, as `vector_send` or
+ * `halfvec_send` gave them: what was read goes back byte for byte.
+ *
+ * @param elements null stands for SQL NULL
+ * @param elementOid the OID of the elements' type in this database
+ */
+export function encodeBinaryArray(elements: readonly (Uint8Array | null)[], elementOid: number): Uint8Array {
+  let size = ARRAY_HEADER_BYTES;
+  for (const element of elements) size += 4 + (element?.byteLength ?? 0);
+  const bytes = new Uint8Array(size);
+  const view = new DataView(bytes.buffer);
+  writeArrayHeader(view, { length: elements.length, hasNulls: elements.includes(null), elementOid });
+  let offset = ARRAY_HEADER_BYTES;
+  for (const element of elements) {
+    view.setInt32(offset, element === null ? -1 : element.byteLength);
+    offset += 4;
+    if (element === null) continue;
+    bytes.set(element, offset);
+    offset += element.byteLength;
+  }
+  return bytes;
+}
+
+interface ArrayHeader {
+  readonly length: number;
+  readonly hasNulls: boolean;
+  readonly elementOid: number;
+}
+
+/** One dimension also for an empty array: array_recv takes a length of 0, and the header keeps its size. */
+function writeArrayHeader(view: DataView, header: ArrayHeader): void {
+  view.setInt32(0, 1);
+  view.setInt32(4, header.hasNulls ? 1 : 0);
+  // An OID is unsigned: past 2^31 in databases that have used many of them.
+  view.setUint32(8, header.elementOid);
+  view.setInt32(12, header.length);
+  view.setInt32(16, 1);
 }
 
 function writeElement(view: DataView, start: number, vector: Float32Array): number {

@@ -1,0 +1,169 @@
+import { isAbsolute, resolve } from 'node:path';
+import type { Queryable } from '../db/types.ts';
+import { backupWindowSql } from '../sql/backup.ts';
+import { quoteIdentifier } from '../sql/identifiers.ts';
+import { tableSql, type VectorTarget } from '../sql/target.ts';
+import { type MigrationContext, throwIfStopped } from '../state/context.ts';
+import { recordEvent } from '../state/events.ts';
+import { readModel } from '../state/models.ts';
+import { readRecord, type SavedBackup, updateRecord } from '../state/records.ts';
+import type { ResolvedMigration } from '../state/resolve.ts';
+import { BACKUP_FORMAT, BACKUP_VERSION, type BackupHeader, type BackupRow } from './backup-format.ts';
+import { writeBackupFile } from './write-backup.ts';
+
+/** Bytes of vectors read in one statement; they arrive as hex, twice as many. */
+const WINDOW_BYTES = 8 * 1024 * 1024;
+const MAX_WINDOW_ROWS = 2_000;
+
+export interface BackupOptions {
+  readonly column: VectorTarget;
+  readonly directory: string;
+  /** Why it was made, for the manifest: `before finalize`. */
+  readonly reason: string;
+}
+
+/**
+ * Writes every row's key, vector and provenance into a compressed, checksummed file of mode 0600 and notes it in the record. On a server all
+ * of it is one snapshot; on the embedded database, which has one session for everybody, rows are read in windows without a transaction.
+ * Memory is bounded by a window.
+ *
+ * @throws ReembedError `backup_failed` (disk full, no rights), InterruptedError; no partial file is left behind
+ */
+export async function backupColumn(
+  ctx: MigrationContext,
+  resolved: ResolvedMigration,
+  options: BackupOptions,
+): Promise<SavedBackup> {
+  const { column } = options;
+  const name = `${column.schema}.${column.table}.${column.column}`;
+  ctx.onProgress({ kind: 'step', step: 'backup', message: `Backing up ${name}` });
+  const directory = isAbsolute(options.directory) ? options.directory : resolve(options.directory);
+  const { path, manifest } = await withSnapshot(ctx, async (db) => {
+    const header = await describeBackup(ctx, db, resolved, options);
+    return writeBackupFile(directory, header, readRows(ctx, db, column, resolved.table.estimatedRows));
+  });
+  const saved: SavedBackup = {
+    path,
+    column: column.column,
+    rows: manifest.rows,
+    sha256: manifest.sha256,
+    at: manifest.createdAt,
+  };
+  await noteBackup(ctx, resolved.record.id, saved, options.reason);
+  return saved;
+}
+
+async function withSnapshot<T>(ctx: MigrationContext, work: (db: Queryable) => Promise<T>): Promise<T> {
+  if (ctx.db.embedded) return work(ctx.db);
+  return ctx.db.transaction(async (tx) => {
+    await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
+    // A slow disk makes this transaction wait between its windows; the time limits of the server are not meant for it.
+    await tx.query("SET LOCAL idle_in_transaction_session_timeout = '15min'");
+    await tx.query('SET LOCAL statement_timeout = 0');
+    return work(tx);
+  });
+}
+
+async function describeBackup(
+  ctx: MigrationContext,
+  db: Queryable,
+  { record, target }: ResolvedMigration,
+  { column, reason }: BackupOptions,
+): Promise<BackupHeader> {
+  const old = record.active === 'new' ? record.keptColumn : record.column;
+  return {
+    format: BACKUP_FORMAT,
+    version: BACKUP_VERSION,
+    migration: record.id,
+    vectors: column.column === target.column ? 'new' : column.column === old ? 'old' : 'other',
+    schema: column.schema,
+    table: column.table,
+    column: column.column,
+    text: column.text,
+    key: column.key.map(({ name, type }) => ({ name, type })),
+    vectorType: column.vectorType,
+    dimensions: column.dimensions,
+    hasProvenance: column.provenance !== undefined,
+    models: await readModels(ctx, db, column),
+    reason,
+    createdAt: new Date().toISOString(),
+    snapshotLsn: await readLsn(db),
+  };
+}
+
+/** Fingerprints of the models that made the vectors: ids mean nothing in another database. */
+async function readModels(ctx: MigrationContext, db: Queryable, column: VectorTarget): Promise<BackupHeader['models']> {
+  if (column.provenance === undefined) return {};
+  const { rows } = await db.query<{ id: number }>(
+    `SELECT DISTINCT ${quoteIdentifier(column.provenance.model)} AS id FROM ${tableSql(column)}
+     WHERE ${quoteIdentifier(column.provenance.model)} IS NOT NULL ORDER BY 1`,
+  );
+  const models: Record<string, Readonly<Record<string, unknown>>> = {};
+  for (const { id } of rows) {
+    const fingerprint = await readModel(db, ctx.runtime.stateSchema, id);
+    if (fingerprint !== undefined) models[id] = fingerprint;
+  }
+  return models;
+}
+
+async function readLsn(db: Queryable): Promise<string | null> {
+  const { rows } = await db.query<{ lsn: string | null }>(
+    `SELECT (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+       ELSE pg_catalog.pg_current_wal_lsn() END)::text AS lsn`,
+  );
+  return rows[0]?.lsn ?? null;
+}
+
+type BackupRecordRow = Record<string, unknown>;
+
+async function* readRows(
+  ctx: MigrationContext,
+  db: Queryable,
+  column: VectorTarget,
+  estimatedRows: number,
+): AsyncGenerator<BackupRow[]> {
+  const limit = windowRows(column);
+  const started = Date.now();
+  let cursor: readonly string[] | undefined;
+  let done = 0;
+  for (;;) {
+    throwIfStopped(ctx, 'backup');
+    const sql = backupWindowSql(column, { afterCursor: cursor !== undefined });
+    const { rows } = await db.query<BackupRecordRow>(sql, [...(cursor ?? []), limit]);
+    const batch = rows.map((row) => toBackupRow(row, column.key.length));
+    yield batch;
+    done += batch.length;
+    const total = Math.max(done, estimatedRows);
+    const rate = done / Math.max(0.001, (Date.now() - started) / 1000);
+    ctx.onProgress({ kind: 'rows', done, total, rate, etaSeconds: rate > 0 ? (total - done) / rate : undefined });
+    if (batch.length < limit) return;
+    cursor = batch.at(-1)?.key;
+  }
+}
+
+/** Rows read or written at once, by the size of a vector. */
+export function windowRows(column: Pick<VectorTarget, 'vectorType' | 'dimensions'>): number {
+  const dimensions = column.dimensions === 0 ? 16_000 : column.dimensions;
+  const bytes = dimensions * (column.vectorType === 'halfvec' ? 2 : 4);
+  return Math.min(MAX_WINDOW_ROWS, Math.max(16, Math.floor(WINDOW_BYTES / bytes)));
+}
+
+function toBackupRow(row: BackupRecordRow, keys: number): BackupRow {
+  return {
+    key: Array.from({ length: keys }, (_, i) => String(row[`k${i}`])),
+    textHash: (row.text_hash ?? null) as Buffer | null,
+    vector: (row.vector ?? null) as Buffer | null,
+    model: (row.model ?? null) as number | null,
+    hash: (row.hash ?? null) as Buffer | null,
+    at: (row.at ?? null) as string | null,
+  };
+}
+
+async function noteBackup(ctx: MigrationContext, id: string, saved: SavedBackup, reason: string): Promise<void> {
+  const { stateSchema } = ctx.runtime;
+  const record = await readRecord(ctx.db, stateSchema, id);
+  if (record !== undefined) {
+    await updateRecord(ctx.db, stateSchema, id, { backups: [...record.backups, saved] });
+  }
+  await recordEvent(ctx.db, stateSchema, id, 'backup', { ...saved, reason });
+}
