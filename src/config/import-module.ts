@@ -28,14 +28,9 @@ async function importTypeScript(file: string): Promise<unknown> {
     return await import(url);
   } catch (error) {
     if (!/^\.[cm]?ts$/.test(extname(file)) || !isTypeScriptRefusal(error)) throw error;
-    const unregister = await registerTsx(file);
-    if (unregister === undefined) throw typeScriptUnsupported(file, error);
-    try {
-      // The failed attempt stays in Node's module cache under the plain address.
-      return await import(`${url}?tsx`);
-    } finally {
-      await unregister();
-    }
+    if (!(await registerTsx(file))) throw typeScriptUnsupported(file, error);
+    // The failed attempt stays in Node's module cache under the plain address.
+    return await import(`${url}?tsx`);
   }
 }
 
@@ -45,21 +40,16 @@ function isTypeScriptRefusal(error: unknown): boolean {
   return ('code' in error && error.code === 'ERR_UNKNOWN_FILE_EXTENSION') || error instanceof SyntaxError;
 }
 
-async function registerTsx(file: string): Promise<(() => Promise<void>) | undefined> {
-  const require = createRequire(file);
-  let path: string;
+/** As `node --import tsx` would have done: for this process and all that follows, a knexfile and its migrations included. */
+async function registerTsx(file: string): Promise<boolean> {
+  let loader: string;
   try {
-    path = require.resolve('tsx/esm/api');
+    loader = createRequire(file).resolve('tsx');
   } catch {
-    return undefined;
+    return false;
   }
-  const api: unknown = await import(pathToFileURL(path).href);
-  if (typeof api !== 'object' || api === null || !('register' in api) || typeof api.register !== 'function')
-    return undefined;
-  const unregister: unknown = api.register();
-  return async () => {
-    if (typeof unregister === 'function') await unregister();
-  };
+  await import(pathToFileURL(loader).href);
+  return true;
 }
 
 function typeScriptUnsupported(file: string, cause: unknown): ConfigError {

@@ -90,7 +90,10 @@ export function loadRuntimeSettings(env: Environment = process.env, cwd = proces
  */
 export function requireDatabaseUrl(runtime: Pick<RuntimeSettings, 'databaseUrl'>): string {
   if (runtime.databaseUrl !== undefined) return runtime.databaseUrl;
-  throw new ConfigError('database_url_missing', 'DATABASE_URL is not set, and no database is guessed.', {
+  // Both ways are in the message itself: knex prints nothing else of an error.
+  const message =
+    'DATABASE_URL is not set, expected a Postgres URL or "embedded" (DATABASE_URL=embedded); none is guessed.';
+  throw new ConfigError('database_url_missing', message, {
     step: 'configuration',
     hint:
       'Set DATABASE_URL=postgres://user:password@host:5432/database for your Postgres, or ' +
