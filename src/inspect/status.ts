@@ -1,0 +1,160 @@
+import { readTable, readVectorExtension } from '../db/catalog.ts';
+import type { TableInfo, VectorExtension } from '../db/catalog-types.ts';
+import type { VectorTarget } from '../sql/target.ts';
+import type { MigrationContext } from '../state/context.ts';
+import { readLease } from '../state/lease.ts';
+import { readModel } from '../state/models.ts';
+import { listRecords, type MigrationRecord, type SavedBackup } from '../state/records.ts';
+import { newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
+import { stateExists } from '../state/schema.ts';
+import { annIndexesOn } from './facts.ts';
+import { listEvents, type MigrationEvent } from './list-events.ts';
+import { type ReconciledMigration, reconcile, type StatusPhase } from './reconcile.ts';
+import { type RowTally, tallyRows, tallyUntouched } from './row-counts.ts';
+
+export interface StatusIndex {
+  readonly name: string;
+  readonly kind: 'ivfflat' | 'hnsw';
+  readonly valid: boolean;
+  /** The column that it is on. */
+  readonly column: string;
+}
+
+/** What `reembed status` shows; `--json` prints it as it is. */
+export interface Status {
+  readonly migration: string;
+  /** Schema and name. */
+  readonly table: string;
+  readonly phase: StatusPhase;
+  readonly rows: RowTally;
+  readonly model: { readonly from: string | null; readonly to: string };
+  /** Whose vectors the application's column holds. */
+  readonly active: 'old' | 'new';
+  readonly indexes: readonly StatusIndex[];
+  /** The application's column and where the new vectors are; null before 005. */
+  readonly column: string;
+  readonly newColumn: string | null;
+  /** The old column's name after the swap. */
+  readonly keptColumn: string | null;
+  /** Rows without an old vector, which going back would have to fill; null where there is no old column. */
+  readonly missingOld: number | null;
+  /** Who works at present; null when nobody does. */
+  readonly lease: { readonly holder: string; readonly step: string; readonly expired: boolean } | null;
+  readonly backups: readonly SavedBackup[];
+  /** Newest first. */
+  readonly lastEvents: readonly MigrationEvent[];
+  /** Where the state and the catalog do not agree. */
+  readonly warnings: readonly string[];
+}
+
+const SHOWN_EVENTS = 5;
+
+/**
+ * The migration's state as the catalog bears it out. Counts by reading the whole table; changes nothing.
+ *
+ * @throws PreflightError `table_missing`, `extension_missing`
+ */
+export async function readStatus(ctx: MigrationContext): Promise<Status> {
+  const { db, definition, runtime } = ctx;
+  const table = await readTable(db, definition.table);
+  const extension = await readVectorExtension(db);
+  const hasState = await stateExists(db, runtime.stateSchema);
+  const records = hasState ? await listRecords(db, runtime.stateSchema) : [];
+  const seen = reconcile(definition, table, records);
+  const target = newTarget(ctx, table, extension, seen.active, seen.record);
+  const modelId = seen.record?.modelId ?? null;
+  const rows =
+    seen.phase === 'none'
+      ? await tallyUntouched(db, target)
+      : await tallyRows(db, target, modelId, seen.record === undefined ? undefined : definition.id);
+  const keptColumn = seen.record?.keptColumn ?? seen.keptColumn;
+  return {
+    migration: definition.id,
+    table: `${table.schema}.${table.name}`,
+    phase: phaseByRows(seen, rows),
+    rows,
+    model: await modelNames(ctx, seen.record, records),
+    active: seen.active,
+    indexes: statusIndexes(table, [definition.column, definition.target, keptColumn]),
+    column: definition.column,
+    newColumn: seen.phase === 'none' ? null : target.column,
+    keptColumn,
+    missingOld: await missingOld(ctx, table, extension, seen.record),
+    lease: hasState ? await currentLease(ctx) : null,
+    backups: seen.record?.backups ?? [],
+    lastEvents: hasState ? await listEvents(db, runtime.stateSchema, definition.id, SHOWN_EVENTS) : [],
+    warnings: seen.warnings,
+  };
+}
+
+/** Without a record the rows alone tell how far the new column is. */
+function phaseByRows(seen: ReconciledMigration, rows: RowTally): StatusPhase {
+  if (seen.record !== undefined || seen.phase !== 'backfilling') return seen.phase;
+  if (rows.done === 0) return 'expanded';
+  return rows.pending === 0 ? 'backfilled' : 'backfilling';
+}
+
+/** Without a record the vectors' model is unknown: then a row is done when it has a vector. */
+function newTarget(
+  ctx: MigrationContext,
+  table: TableInfo,
+  extension: VectorExtension,
+  active: 'old' | 'new',
+  record: MigrationRecord | undefined,
+): VectorTarget {
+  const target = newVectorTarget(record ?? { ...ctx.definition, active }, table, extension, ctx.runtime.stateSchema);
+  return record === undefined ? { ...target, provenance: undefined } : target;
+}
+
+async function modelNames(
+  ctx: MigrationContext,
+  record: MigrationRecord | undefined,
+  records: readonly MigrationRecord[],
+): Promise<Status['model']> {
+  const to = await nameOfModel(ctx, record?.modelId ?? null);
+  const before = records.filter(
+    (other) =>
+      other.id !== ctx.definition.id &&
+      other.active === 'new' &&
+      other.column === ctx.definition.column &&
+      other.tableOid === record?.tableOid &&
+      (record.swappedAt === null || (other.swappedAt ?? '') < record.swappedAt),
+  );
+  const from = ctx.definition.from?.model ?? (await nameOfModel(ctx, before.at(-1)?.modelId ?? null));
+  return { from, to: to ?? ctx.definition.model };
+}
+
+async function nameOfModel(ctx: MigrationContext, id: number | null): Promise<string | null> {
+  if (id === null) return null;
+  const fingerprint = await readModel(ctx.db, ctx.runtime.stateSchema, id);
+  const name = fingerprint?.name;
+  return typeof name === 'string' ? name : null;
+}
+
+function statusIndexes(table: TableInfo, columns: readonly (string | null)[]): StatusIndex[] {
+  return [...new Set(columns)].flatMap((column) =>
+    column === null
+      ? []
+      : annIndexesOn(table, column).map(({ name, method, valid }) => ({ name, kind: method, valid, column })),
+  );
+}
+
+async function missingOld(
+  ctx: MigrationContext,
+  table: TableInfo,
+  extension: VectorExtension,
+  record: MigrationRecord | undefined,
+): Promise<number | null> {
+  if (record?.active !== 'new') return null;
+  const old = oldVectorTarget(record, table, extension, ctx.runtime.stateSchema);
+  if (old === undefined) return null;
+  // With provenance cleared the vector is cleared as well: IS NULL tells both.
+  const tally = await tallyRows(ctx.db, { ...old, provenance: undefined }, null, undefined);
+  return tally.pending;
+}
+
+async function currentLease(ctx: MigrationContext): Promise<Status['lease']> {
+  const lease = await readLease(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
+  if (lease === undefined || lease.holder === null) return null;
+  return { holder: lease.holder, step: lease.step ?? '', expired: lease.expired };
+}
