@@ -1,4 +1,5 @@
 import type { Queryable } from '../db/types.ts';
+import { quoteIdentifier } from '../sql/identifiers.ts';
 import { embeddableSql, notEmbeddedSql, notQuarantinedSql } from '../sql/pending.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
 import { hasQuarantine } from '../state/quarantine.ts';
@@ -51,4 +52,25 @@ async function tally(db: Queryable, target: VectorTarget, open: string, free: st
   const row = rows[0];
   if (row === undefined) throw new Error(`no counts of ${target.schema}.${target.table}`);
   return row;
+}
+
+/** Vectors by who made them. */
+export interface Provenance {
+  readonly own: number;
+  /** A vector without provenance: written by the application (or by someone past the trigger). */
+  readonly unrecorded: number;
+  readonly foreign: number;
+}
+
+export async function readProvenance(db: Queryable, target: VectorTarget, modelId: number | null): Promise<Provenance> {
+  const column = `t.${quoteIdentifier(target.column)}`;
+  const model = target.provenance === undefined ? 'NULL::int' : `t.${quoteIdentifier(target.provenance.model)}`;
+  const { rows } = await db.query<Provenance>(
+    `SELECT pg_catalog.count(*) FILTER (WHERE ${model} = $1::int)::float8 AS own,
+       pg_catalog.count(*) FILTER (WHERE ${model} IS NULL)::float8 AS unrecorded,
+       pg_catalog.count(*) FILTER (WHERE ${model} <> COALESCE($1::int, ${NO_MODEL}))::float8 AS "foreign"
+     FROM ${tableSql(target)} t WHERE ${column} IS NOT NULL`,
+    [modelId],
+  );
+  return rows[0] ?? { own: 0, unrecorded: 0, foreign: 0 };
 }
