@@ -99,3 +99,22 @@ export function withoutCopyIn(frame: Frame): Buffer {
   const name = frame.bytes.subarray(5, named);
   return message('P', Buffer.concat([name, Buffer.from(`${REFUSE_COPY}\0`), Buffer.alloc(2)]));
 }
+
+/** Reads the server's answers, in whatever pieces, and returns the message of a PANIC: after it nothing answers any more. */
+export function createPanicWatch(): (data: Uint8Array) => string | undefined {
+  let skip = 0;
+  return (data) => {
+    const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+    let at = skip;
+    while (at + 5 <= bytes.length) {
+      const end = at + 1 + bytes.readInt32BE(at + 1);
+      if (bytes[at] === 0x45) {
+        const fields = bytes.toString('utf8', at + 5, end).split('\0');
+        if (fields.includes('VPANIC')) return fields.find((field) => field.startsWith('M'))?.slice(1) ?? 'PANIC';
+      }
+      at = end;
+    }
+    skip = Math.max(0, at - bytes.length);
+    return undefined;
+  };
+}

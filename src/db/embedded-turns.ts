@@ -1,5 +1,5 @@
 import { messageOf } from '../errors.ts';
-import { queryMessage, syncMessage } from './embedded-frames.ts';
+import { createPanicWatch, queryMessage, syncMessage } from './embedded-frames.ts';
 import { withUnrefTimers } from './embedded-timers.ts';
 
 /** What PGlite offers below its own client: bytes of the wire protocol in, bytes out. */
@@ -29,6 +29,8 @@ export interface Turns {
   take(client: TurnClient, bytes: Uint8Array, open: boolean): void;
   /** Forgets what the client still wanted and rolls back what it left open. */
   leave(client: TurnClient): void;
+  /** Why the session is gone; undefined while it works. */
+  failure(): string | undefined;
   /** Resolves when nothing runs and nothing that can run waits. */
   settled(): Promise<void>;
 }
@@ -62,11 +64,15 @@ export function createTurns(runner: ProtocolRunner): Turns {
   }
 
   async function run(turn: Turn): Promise<void> {
+    let panic: string | undefined;
+    const watch = createPanicWatch();
     const onRawData = (data: Uint8Array): void => {
+      panic ??= watch(data);
       // The data is a view into WebAssembly memory that the next call overwrites.
       if (!turn.silent) turn.client.send(Uint8Array.from(data));
     };
     await withUnrefTimers(() => runner.execProtocolRawStream(turn.bytes, { onRawData }));
+    if (panic !== undefined) throw new Error(panic);
     open = turn.open;
     holder = open || runner.isInTransaction() ? turn.client : undefined;
   }
@@ -109,6 +115,7 @@ export function createTurns(runner: ProtocolRunner): Turns {
       if (clients.size === 0) waiting.push({ client, bytes: queryMessage('DISCARD ALL'), open: false, silent: true });
       start();
     },
+    failure: () => broken,
     async settled() {
       while (working !== undefined) await working;
     },

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, realpathSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { PGlite } from '@electric-sql/pglite';
 import { DatabaseError, messageOf, ReembedError } from '../errors.ts';
@@ -15,6 +15,8 @@ export interface EmbeddedOptions {
   readonly extension?: boolean;
 }
 
+/** A new cluster with its first write-ahead log, or the log that a recovery writes. */
+const NEEDED_MIB = 96;
 /** What PGlite calls PGDATA, inside the data directory beside the lock. */
 const CLUSTER = 'postgres';
 /** Exists while the cluster is being made: an interrupted one is not a database. */
@@ -35,19 +37,26 @@ async function loadPglite(): Promise<(directory: string | undefined) => Promise<
   }
 }
 
-function damaged(dataDir: string, cause: unknown): DatabaseError {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-  const hint =
-    code === 'ENOSPC' || code === 'EACCES' || code === 'EROFS'
-      ? 'Free space there, or set REEMBED_DATA_DIR to a directory that can be written.'
-      : 'Set REEMBED_DATA_DIR to another directory, or delete this one to start with an empty database.';
+function cannotStart(dataDir: string, cause: unknown): DatabaseError {
   return new DatabaseError(
     'embedded_start',
     `The embedded Postgres does not start on ${dataDir}: ${messageOf(cause)}.`,
     {
-      hint,
+      hint: 'Set REEMBED_DATA_DIR to another directory that can be written, or restore this one from a copy.',
       cause,
     },
+  );
+}
+
+/** Postgres stops for good when it cannot extend its write-ahead log, and needs the room to start again. */
+function checkFreeSpace(dataDir: string): void {
+  const { bavail, bsize } = statfsSync(dataDir);
+  const free = Math.floor((bavail * bsize) / 1024 ** 2);
+  if (free >= NEEDED_MIB) return;
+  throw new DatabaseError(
+    'embedded_disk_full',
+    `${dataDir} has ${free} MiB of free disk space, the embedded Postgres needs ${NEEDED_MIB} MiB to start.`,
+    { hint: 'Free space there (the rows are kept), or set REEMBED_DATA_DIR to a directory on another disk.' },
   );
 }
 
@@ -109,13 +118,14 @@ async function openDatabase({ dataDir, extension }: Start): Promise<PGlite> {
       return db;
     });
   } catch (error) {
-    throw damaged(dataDir ?? 'memory', error);
+    throw cannotStart(dataDir ?? 'memory', error);
   }
 }
 
 async function serveDatabase(start: Start): Promise<Running> {
   const db = await openDatabase(start);
-  const server = await startSocketServer(createTurns(db), start.place);
+  const turns = createTurns(db);
+  const server = await startSocketServer(turns, start.place);
   const release = (): void => {
     start.place.remove();
     start.lock?.release();
@@ -126,7 +136,8 @@ async function serveDatabase(start: Start): Promise<Running> {
   async function stopOnce(): Promise<void> {
     process.off('beforeExit', stopAtEnd);
     await server.close();
-    if (!db.closed) await db.close();
+    // After a PANIC there is nothing left to shut down, and close() would never return.
+    if (!db.closed && turns.failure() === undefined) await db.close();
     release();
     process.off('exit', release);
   }
@@ -151,7 +162,7 @@ async function startServer(options: EmbeddedOptions, dataDir: string | undefined
   } catch (error) {
     place.remove();
     lock?.release();
-    throw error;
+    throw error instanceof ReembedError ? error : cannotStart(dataDir ?? 'memory', error);
   }
 }
 
@@ -185,7 +196,8 @@ function share(server: Running): EmbeddedServer {
  * connections share one session: while one is in a transaction the others wait, advisory locks exclude nobody, and
  * timeouts and cancellation do nothing. The server keeps no process alive; started again on the same directory in the
  * same process, it is shared, and stops with the last `stop()`. A killed process loses no committed row.
- * @throws DatabaseError `embedded_missing` without the two npm packages, `embedded_directory`, `embedded_start`
+ * @throws DatabaseError `embedded_missing` without the two npm packages, `embedded_directory`, `embedded_disk_full`,
+ * `embedded_start`
  * @throws BusyError `embedded_busy` while another process has the directory open
  */
 export async function startEmbedded(options: EmbeddedOptions = {}): Promise<EmbeddedServer> {
@@ -197,8 +209,9 @@ export async function startEmbedded(options: EmbeddedOptions = {}): Promise<Embe
   try {
     prepareDirectory(dataDir);
     dataDir = realpathSync(dataDir);
+    checkFreeSpace(dataDir);
   } catch (error) {
-    throw error instanceof ReembedError ? error : damaged(dataDir, error);
+    throw error instanceof ReembedError ? error : cannotStart(dataDir, error);
   }
   const { running, stopping } = registry();
   await stopping.get(dataDir);
