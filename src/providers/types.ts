@@ -40,6 +40,8 @@ export interface ProviderHealth {
 export interface EmbedOptions {
   readonly kind: 'document' | 'query';
   readonly signal?: AbortSignal | undefined;
+  /** Texts an inference batch at most, where the provider batches; its own choice unless said. */
+  readonly batchSize?: number | undefined;
 }
 
 /** Text to vectors. Implementations never block the event loop for long and never return a vector that they did not compute. */

@@ -1,0 +1,80 @@
+import { availableParallelism } from 'node:os';
+import type { Device, Dtype } from '../config/types.ts';
+import { ModelError } from '../errors.ts';
+import { InferencePool } from './inference-pool.ts';
+import { type ModelConfig, readModelConfig } from './model-config.ts';
+import { type ModelFiles, resolveModelFiles } from './model-files.ts';
+import type { SessionOptions } from './session.ts';
+import { loadTokenizer, type TextTokenizer } from './tokenizer.ts';
+import type { SessionFacts } from './worker-messages.ts';
+
+export interface LocalModelOptions {
+  readonly device?: Device | undefined;
+  readonly dtype?: Dtype | undefined;
+  /** Inference threads; one a core unless said. */
+  readonly threads?: number | undefined;
+  /** Where models are looked up by name. */
+  readonly modelsDir?: string | undefined;
+}
+
+/** A verified model, ready to run. Whoever opened it closes `pool`. */
+export interface LocalModel {
+  readonly files: ModelFiles;
+  readonly config: ModelConfig;
+  readonly tokenizer: TextTokenizer;
+  readonly pool: InferencePool;
+  readonly facts: SessionFacts;
+  /** Inference threads at most. */
+  readonly threads: number;
+}
+
+/**
+ * Finds, verifies and opens a model.
+ * @throws ModelError naming what is missing, altered or not supported.
+ */
+export async function openLocalModel(model: string, options: LocalModelOptions = {}): Promise<LocalModel> {
+  const files = await resolveModelFiles(model, options);
+  const config = await readModelConfig(files);
+  const tokenizer = loadTokenizer(files.directory, config);
+  const [sample] = await tokenizer.tokenize(['reembed']);
+  const opened = await InferencePool.open(
+    {
+      session: sessionOptions(files, options.device ?? 'auto'),
+      pooling: config.pooling,
+      normalize: config.normalize,
+      padId: tokenizer.padId,
+      sample: sample?.ids ?? Int32Array.of(tokenizer.padId),
+    },
+    options.threads ?? availableParallelism(),
+  );
+  const problem = poolingProblem(files, config, opened.facts.graphPools);
+  if (problem === undefined) return { files, config, tokenizer, ...opened };
+  await opened.pool.close();
+  throw problem;
+}
+
+function sessionOptions(files: ModelFiles, device: Device): SessionOptions {
+  // What the manifest says is about its own graph, not about another precision beside it.
+  const manifest = files.manifest?.dtype === files.dtype ? files.manifest : undefined;
+  return {
+    graph: files.graph,
+    device,
+    dtype: files.dtype,
+    graphOptimizationLevel: manifest?.session?.graphOptimizationLevel,
+    output: manifest?.output,
+  };
+}
+
+function poolingProblem(files: ModelFiles, config: ModelConfig, graphPools: boolean): ModelError | undefined {
+  if (graphPools) return undefined;
+  const [unsupported] = config.unsupportedModules;
+  if (unsupported !== undefined) {
+    return new ModelError('module_unsupported', `${files.directory} adds a ${unsupported} module after pooling.`, {
+      hint: 'Export a graph whose output sentence_embedding contains all modules, or choose another model.',
+    });
+  }
+  if (config.pooling !== undefined) return undefined;
+  return new ModelError('pooling_unknown', `Nothing in ${files.directory} says how its tokens are pooled.`, {
+    hint: 'Copy modules.json and 1_Pooling/config.json of the model beside its config.json.',
+  });
+}

@@ -1,0 +1,75 @@
+import type { Device, Dtype, ModelReference } from '../config/types.ts';
+import { ModelError } from '../errors.ts';
+import { openLocalModel } from '../models/local-model.ts';
+import { fileProvider } from './file.ts';
+import { hashProvider } from './hash.ts';
+import { localProvider } from './local.ts';
+import type { EmbeddingProvider } from './types.ts';
+
+export interface ProviderOptions {
+  readonly device?: Device | undefined;
+  /** The model's own choice unless said. */
+  readonly dtype?: Dtype | undefined;
+  /** Inference threads; one a core unless said. */
+  readonly threads?: number | undefined;
+  /** Texts an inference batch at most. */
+  readonly batchSize?: number | undefined;
+  /** Where models are looked up by name; `~/.cache/reembed/models` unless said. */
+  readonly modelsDir?: string | undefined;
+  /** Told the device that is really used, and when memory ran out. */
+  readonly onNotice?: ((message: string) => void) | undefined;
+}
+
+/**
+ * Opens the provider that `reference` names and checks it against the dimensions asked for. The caller closes it.
+ * @throws ModelError, ProviderError or ConfigError when it cannot be used.
+ */
+export async function createProvider(
+  reference: ModelReference & { readonly revision?: string | undefined },
+  options: ProviderOptions = {},
+): Promise<EmbeddingProvider> {
+  const provider = await openProvider(reference, options);
+  const problem = mismatch(reference, provider);
+  if (problem === undefined) return provider;
+  await provider.close();
+  throw problem;
+}
+
+async function openProvider(
+  reference: ModelReference & { readonly revision?: string | undefined },
+  options: ProviderOptions,
+): Promise<EmbeddingProvider> {
+  switch (reference.provider) {
+    case 'hash':
+      return hashProvider(reference.model);
+    case 'file':
+      return fileProvider(reference);
+    case 'local': {
+      const model = await openLocalModel(reference.model, options);
+      const { device, note } = model.facts;
+      const threads = `${model.threads} ${model.threads === 1 ? 'thread' : 'threads'}`;
+      const because = note === undefined ? '' : `; ${note}`;
+      options.onNotice?.(`${reference.model} (${model.files.dtype}) runs on ${device}, ${threads}${because}`);
+      return localProvider(reference.model, model, { ...options, revision: reference.revision });
+    }
+  }
+}
+
+function mismatch(
+  { model, dimensions, revision }: ModelReference & { readonly revision?: string | undefined },
+  provider: EmbeddingProvider,
+): ModelError | undefined {
+  if (provider.model.dimensions !== dimensions) {
+    return new ModelError(
+      'dimensions_differ',
+      `${model} makes ${provider.model.dimensions} dimensions, the configuration asks for ${dimensions}.`,
+      { hint: `Set the dimensions (EMBEDDING_DIMENSIONS) to ${provider.model.dimensions}, or choose another model.` },
+    );
+  }
+  if (revision === undefined || provider.model.revision === revision) return undefined;
+  return new ModelError(
+    'revision_differs',
+    `${model} is revision ${provider.model.revision}, the configuration asks for ${revision}.`,
+    { hint: 'Put the files of that revision in place, or pin the revision that is there.' },
+  );
+}

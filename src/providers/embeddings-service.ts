@@ -1,0 +1,55 @@
+import type { ModelReference } from '../config/types.ts';
+import { createProvider, type ProviderOptions } from './create-provider.ts';
+import type { EmbeddingProvider, ModelFingerprint, ProviderHealth } from './types.ts';
+
+export interface EmbeddingsSettings extends ProviderOptions {
+  readonly model: ModelReference & { readonly revision?: string | undefined };
+}
+
+export interface EncodeOptions {
+  /** Texts an inference batch at most; the model's own choice unless said. */
+  readonly batchSize?: number;
+  /** `query` for what is searched for: some models put another prefix before it. `document` unless said. */
+  readonly kind?: 'document' | 'query';
+  readonly signal?: AbortSignal;
+}
+
+/** The application's front: texts in, vectors out. Close it when done. */
+export class EmbeddingsService {
+  readonly model: ModelFingerprint;
+  readonly #provider: EmbeddingProvider;
+
+  private constructor(provider: EmbeddingProvider) {
+    this.model = provider.model;
+    this.#provider = provider;
+  }
+
+  /**
+   * Opens the model that `settings` name. `onNotice` is told the device that is really used.
+   * @throws ModelError, ProviderError or ConfigError when it cannot be used.
+   */
+  static async init(settings: EmbeddingsSettings): Promise<EmbeddingsService> {
+    const { model, ...options } = settings;
+    return new EmbeddingsService(await createProvider(model, options));
+  }
+
+  /**
+   * One vector of `model.dimensions` values a text, in the order of the texts.
+   * @throws ModelError or ProviderError; never resolves with fewer vectors than texts.
+   */
+  async encodeTexts(texts: readonly string[], options: EncodeOptions = {}): Promise<Float32Array[]> {
+    const { kind = 'document', batchSize, signal } = options;
+    const { vectors } = await this.#provider.embed(texts, { kind, batchSize, signal });
+    return vectors;
+  }
+
+  /** Embeds one word and says on which device and how long it took. */
+  healthCheck(): Promise<ProviderHealth> {
+    return this.#provider.probe();
+  }
+
+  /** Ends the inference threads. Safe to call twice. */
+  close(): Promise<void> {
+    return this.#provider.close();
+  }
+}
