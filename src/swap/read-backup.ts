@@ -127,7 +127,7 @@ interface BackupReader {
   header(): Promise<BackupHeader>;
   /** The next row's frame; undefined at the end mark. */
   frame(): Promise<Buffer | undefined>;
-  /** The number of rows behind the end mark. */
+  /** The number of rows stated behind the end mark; nothing may follow it. */
   end(): Promise<number>;
   close(): void;
 }
@@ -139,16 +139,19 @@ function openReader(path: string): BackupReader {
   const chunks = gunzip[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   let pending: Buffer = Buffer.alloc(0);
 
+  const next = (): Promise<IteratorResult<Buffer>> =>
+    chunks.next().catch((cause: unknown) => {
+      throw damaged(path, messageOf(cause), cause);
+    });
+
   async function take(bytes: number): Promise<Buffer> {
     const parts = [pending];
     let size = pending.byteLength;
     while (size < bytes) {
-      const next = await chunks.next().catch((cause: unknown) => {
-        throw damaged(path, messageOf(cause), cause);
-      });
-      if (next.done === true) throw damaged(path, 'it ends in the middle of a row');
-      parts.push(next.value);
-      size += next.value.byteLength;
+      const chunk = await next();
+      if (chunk.done === true) throw damaged(path, 'it ends in the middle of a row');
+      parts.push(chunk.value);
+      size += chunk.value.byteLength;
     }
     const all = parts.length === 1 ? pending : Buffer.concat(parts);
     pending = all.subarray(bytes);
@@ -169,7 +172,11 @@ function openReader(path: string): BackupReader {
       return take(length);
     },
     async end() {
-      return Number((await take(8)).readBigUInt64BE());
+      const rows = Number((await take(8)).readBigUInt64BE());
+      // gzip's own checksum stands behind the last byte: it is compared only when the stream is read to its end.
+      const rest = await next();
+      if (pending.byteLength > 0 || rest.done !== true) throw damaged(path, 'something follows its end');
+      return rows;
     },
     close() {
       file.destroy();
