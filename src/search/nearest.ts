@@ -1,0 +1,81 @@
+import type { Distance } from '../config/types.ts';
+import type { Queryable } from '../db/types.ts';
+import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
+import { tableSql, type VectorTarget } from '../sql/target.ts';
+import type { SearchSide } from './search-side.ts';
+import { vectorLiteral } from './vector-literal.ts';
+
+export interface SearchHit {
+  /** The key's values as text, in key order. */
+  readonly key: readonly string[];
+  readonly text: string | null;
+  /** More is nearer: cosine similarity, inner product, or minus the Euclidean distance. */
+  readonly score: number;
+  /** As pgvector's operator gives it; less is nearer. */
+  readonly distance: number;
+}
+
+/** `exact` reads every vector; `index` uses the approximate index wherever there is one; `planner` leaves it to Postgres. */
+export type SearchPath = 'exact' | 'index' | 'planner';
+
+const OPERATORS: Readonly<Record<Distance, string>> = { cosine: '<=>', l2: '<->', ip: '<#>' };
+const MAX_EF_SEARCH = 1000;
+
+/** Settings of a search for the rest of the transaction. */
+export function searchSettings(
+  side: Pick<SearchSide, 'index'>,
+  path: SearchPath,
+  limit: number,
+): Readonly<Record<string, string>> {
+  if (path === 'exact') return { enable_indexscan: 'off', enable_bitmapscan: 'off', enable_indexonlyscan: 'off' };
+  const settings: Record<string, string> = {};
+  // Reading by primary key and sorting must not pass for a search of the index.
+  if (path === 'index' && side.index !== undefined)
+    Object.assign(settings, { enable_seqscan: 'off', enable_sort: 'off' });
+  const { probes, efSearch } = side.index ?? {};
+  if (probes !== undefined) settings['ivfflat.probes'] = String(probes);
+  // HNSW returns no more rows than ef_search.
+  if (efSearch !== undefined) settings['hnsw.ef_search'] = String(Math.min(MAX_EF_SEARCH, Math.max(efSearch, limit)));
+  return settings;
+}
+
+/** Sets them with the transaction's scope. */
+export async function applySettings(tx: Queryable, settings: Readonly<Record<string, string>>): Promise<void> {
+  for (const [name, value] of Object.entries(settings)) {
+    await tx.query('SELECT pg_catalog.set_config($1, $2, true)', [name, value]);
+  }
+}
+
+/** Parameters: the vector in text form, the limit. */
+export function nearestSql(target: VectorTarget, distance: Distance): string {
+  const type = quoteQualified(target.vectorSchema, target.vectorType);
+  const operator = `OPERATOR(${quoteIdentifier(target.vectorSchema)}.${OPERATORS[distance]})`;
+  const column = `t.${quoteIdentifier(target.column)}`;
+  const keys = target.key.map((key, i) => `t.${quoteIdentifier(key.name)}::text AS k${i}`);
+  return (
+    `SELECT ${[...keys, `t.${quoteIdentifier(target.text)}::text AS text`].join(', ')}, ${column} ${operator} $1::text::${type} AS distance ` +
+    `FROM ${tableSql(target)} t WHERE ${column} IS NOT NULL ORDER BY ${column} ${operator} $1::text::${type} LIMIT $2::bigint`
+  );
+}
+
+/** The rows nearest to `vector`, nearest first. */
+export async function nearest(
+  tx: Queryable,
+  side: Pick<SearchSide, 'target' | 'distance'>,
+  vector: ArrayLike<number>,
+  limit: number,
+): Promise<SearchHit[]> {
+  const { rows } = await tx.query<Record<string, unknown>>(nearestSql(side.target, side.distance), [
+    vectorLiteral(vector),
+    limit,
+  ]);
+  return rows.map((row) => {
+    const distance = Number(row.distance);
+    return {
+      key: side.target.key.map((_, i) => String(row[`k${i}`])),
+      text: row.text === null ? null : String(row.text),
+      score: side.distance === 'cosine' ? 1 - distance : -distance,
+      distance,
+    };
+  });
+}

@@ -1,0 +1,129 @@
+import type { Distance } from '../config/types.ts';
+import { readTable, readTableByOid, readVectorExtension } from '../db/catalog.ts';
+import type { TableInfo } from '../db/catalog-types.ts';
+import { PreflightError } from '../errors.ts';
+import { type AnnIndex, annIndexesOn } from '../inspect/facts.ts';
+import { parseIndexDefinition } from '../sql/index-definition.ts';
+import type { VectorTarget } from '../sql/target.ts';
+import { defaultProbes, distanceOf } from '../sql/vector-index.ts';
+import type { MigrationContext } from '../state/context.ts';
+import type { MigrationRecord } from '../state/records.ts';
+import { findRecord, newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
+
+/** Where a search looks and how. */
+export interface SearchSide {
+  readonly side: 'old' | 'new';
+  /** The active side when this was read. */
+  readonly active: 'old' | 'new';
+  readonly target: VectorTarget;
+  readonly distance: Distance;
+  /** The approximate index on the column; undefined where there is none that is valid and whole. */
+  readonly index: SearchIndex | undefined;
+}
+
+export interface SearchIndex {
+  readonly name: string;
+  readonly kind: 'ivfflat' | 'hnsw';
+  readonly lists: number | undefined;
+  readonly probes: number | undefined;
+  readonly efSearch: number | undefined;
+}
+
+const DEFAULT_EF_SEARCH = 40;
+
+/**
+ * Finds the column of one side in whatever phase the migration is.
+ *
+ * @throws PreflightError `not_expanded` for the new side before 005, `old_column_gone` for the old one after it was dropped
+ */
+export async function readSearchSide(ctx: MigrationContext, wanted: 'old' | 'new' | 'active'): Promise<SearchSide> {
+  const record = await findRecord(ctx);
+  const table =
+    record === undefined
+      ? await readTable(ctx.db, ctx.definition.table)
+      : await readTableByOid(ctx.db, record.tableOid);
+  const active = record?.active ?? 'old';
+  const side = wanted === 'active' ? active : wanted;
+  const target = await targetOf(ctx, side, record, table);
+  const ann = annIndexesOn(table, target.column).filter((index) => index.valid && isWhole(index, table));
+  const distance = ctx.definition.index.distance;
+  const index = ann.find((candidate) => distance === undefined || candidate.distance === distance) ?? ann[0];
+  return {
+    side,
+    active,
+    target,
+    distance: index?.distance ?? distance ?? savedDistance(record) ?? oldDistance(ctx, table) ?? 'cosine',
+    index: index === undefined ? undefined : searchIndex(index, record),
+  };
+}
+
+async function targetOf(
+  ctx: MigrationContext,
+  side: 'old' | 'new',
+  record: MigrationRecord | undefined,
+  table: TableInfo,
+): Promise<VectorTarget> {
+  const extension = await readVectorExtension(ctx.db);
+  const { stateSchema } = ctx.runtime;
+  if (side === 'new') {
+    if (record !== undefined) return newVectorTarget(record, table, extension, stateSchema);
+    throw new PreflightError('not_expanded', `The migration "${ctx.definition.id}" has no new vectors yet.`, {
+      step: 'inspect',
+      hint: 'Run "npx knex migrate:up" (or "reembed up") first.',
+    });
+  }
+  if (record === undefined) return untouchedTarget(ctx, table, extension.schema);
+  const old = oldVectorTarget(record, table, extension, stateSchema);
+  if (old !== undefined) return old;
+  throw new PreflightError('old_column_gone', `The old vectors of "${table.schema}.${table.name}" were dropped.`, {
+    step: 'inspect',
+    hint: 'Search the new ones, or get the old ones back with "reembed restore".',
+  });
+}
+
+function untouchedTarget(ctx: MigrationContext, table: TableInfo, vectorSchema: string): VectorTarget {
+  const { definition, runtime } = ctx;
+  const column = table.columns.find((candidate) => candidate.name === definition.column);
+  return {
+    schema: table.schema,
+    table: table.name,
+    key: table.key,
+    text: definition.text,
+    column: definition.column,
+    provenance: undefined,
+    vectorType: column?.typeName === 'halfvec' ? 'halfvec' : 'vector',
+    dimensions: column?.dimensions ?? 0,
+    vectorSchema,
+    stateSchema: runtime.stateSchema,
+  };
+}
+
+/** An index over an expression or a part of the rows does not answer a search of the column. */
+function isWhole(index: AnnIndex, table: TableInfo): boolean {
+  const info = table.indexes.find((candidate) => candidate.name === index.name);
+  return info?.predicate === null && !info.isExpression;
+}
+
+function searchIndex(index: AnnIndex, record: MigrationRecord | undefined): SearchIndex {
+  const stored = record?.newIndexes.find((candidate) => candidate.name === index.name);
+  const lists = index.lists ?? stored?.lists;
+  return {
+    name: index.name,
+    kind: index.method,
+    lists: index.method === 'ivfflat' ? lists : undefined,
+    probes: index.method === 'ivfflat' ? (stored?.probes ?? defaultProbes(lists ?? 100)) : undefined,
+    efSearch: index.method === 'hnsw' ? (stored?.efSearch ?? DEFAULT_EF_SEARCH) : undefined,
+  };
+}
+
+/** Before 007 the new column has no index: it will get the distance of the old one. */
+function oldDistance(ctx: MigrationContext, table: TableInfo): Distance | undefined {
+  return annIndexesOn(table, ctx.definition.column)[0]?.distance;
+}
+
+function savedDistance(record: MigrationRecord | undefined): Distance | undefined {
+  const saved = record?.oldIndexes[0];
+  if (saved === undefined) return undefined;
+  const distance = distanceOf(parseIndexDefinition(saved.definition));
+  return distance === 'l1' ? undefined : distance;
+}
