@@ -101,6 +101,16 @@ export function requireDatabaseUrl(runtime: Pick<RuntimeSettings, 'databaseUrl'>
   });
 }
 
+/** The log's form, for what has to be printed before the settings are read, or because they are wrong. */
+export function readLogFormat(env: Environment = process.env): RuntimeSettings['log'] {
+  return env.REEMBED_LOG?.trim().toLowerCase() === 'json' ? 'json' : 'text';
+}
+
+/** Which environment of a knexfile knex itself would take. */
+export function knexEnvironment(env: Environment = process.env): string {
+  return env.NODE_ENV || 'development';
+}
+
 function backupSettings(value: string | undefined, cwd: string): Pick<RuntimeSettings, 'backup' | 'backupDir'> {
   const named = value !== undefined && value !== 'auto' && value !== 'none';
   return { backup: value === 'none' ? 'none' : 'auto', backupDir: resolve(cwd, named ? value : 'reembed-backups') };

@@ -1,0 +1,16 @@
+import { defineCommand } from '../command.ts';
+import { ledgerFlags, runLedger } from '../run-ledger.ts';
+
+/** `reembed down`: undoes completed migrations, in the ledger of `npx knex`. */
+export const down = defineCommand({
+  usage: 'down',
+  describe: 'Undo the last knex migration, or all down to one',
+  flags: (yargs) =>
+    ledgerFlags(yargs).option('to', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'The last one to undo, it included, e.g. 005',
+      defaultDescription: 'only the last',
+    }),
+  run: (flags, cli) => runLedger('down', flags, cli),
+});

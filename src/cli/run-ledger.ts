@@ -1,0 +1,62 @@
+import type { Argv } from 'yargs';
+import { knexEnvironment, loadRuntimeSettings } from '../config/runtime.ts';
+import { openLedger } from '../db/knex-ledger.ts';
+import type { Cli, ExitCode, GlobalFlags } from './command.ts';
+import { exitCodeOf } from './exit-code.ts';
+import { type Direction, type MigrateResult, migrate } from './migrate.ts';
+import type { Output } from './output.ts';
+
+export interface LedgerFlags extends GlobalFlags {
+  readonly knexfile: string | undefined;
+  readonly env: string | undefined;
+  readonly to: string | undefined;
+}
+
+export function ledgerFlags(yargs: Argv<GlobalFlags>) {
+  return yargs
+    .option('knexfile', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'The knexfile',
+      defaultDescription: 'knexfile.*',
+    })
+    .option('env', {
+      type: 'string',
+      describe: 'Which environment of the knexfile',
+      defaultDescription: 'development',
+    });
+}
+
+/** `up` and `down`: the same, in two directions. */
+export async function runLedger(direction: Direction, flags: LedgerFlags, cli: Cli): Promise<ExitCode> {
+  const { output, signal, cwd } = cli;
+  // Wrong variables are told before a knexfile connects anywhere.
+  loadRuntimeSettings();
+  const ledger = await openLedger({
+    cwd,
+    file: flags.knexfile,
+    environment: flags.env ?? knexEnvironment(),
+    onMessage: (message) => output.note(`knex: ${message}`),
+  });
+  try {
+    const onMigration = (name: string): void => output.note(`${name} ${direction}`);
+    const result = await migrate({ ledger, direction, to: flags.to, signal, onMigration });
+    if (result.failure !== undefined) return fail(result, output);
+    output.result({ direction, migrations: result.migrations }, describe(result));
+    return 0;
+  } finally {
+    await ledger.close();
+  }
+}
+
+/** A chain that broke tells of every migration: what is done stays done, what comes behind it was not run. */
+function fail({ migrations, failure }: MigrateResult, output: Output): ExitCode {
+  for (const { name, outcome } of migrations) output.note(`${name}: ${outcome}`);
+  output.failure(failure, { migrations });
+  return exitCodeOf(failure);
+}
+
+function describe({ direction, migrations }: MigrateResult): string {
+  if (migrations.length === 0) return `Nothing to do: no migration is ${direction === 'up' ? 'pending' : 'completed'}.`;
+  return migrations.map(({ name }) => `${name} ${direction === 'up' ? 'done' : 'undone'}`).join('\n');
+}

@@ -1,0 +1,20 @@
+import { loadConfig } from '../config/load-config.ts';
+import type { MigrationContext } from '../state/context.ts';
+import { openMigration } from '../steps/open-migration.ts';
+import type { Cli, MigrationFlags } from './command.ts';
+
+/** Reads the configuration, connects, runs `work` for the chosen migration and closes everything again. */
+export async function withMigration<T>(
+  flags: Pick<MigrationFlags, 'config' | 'migration'>,
+  cli: Cli,
+  work: (ctx: MigrationContext) => Promise<T>,
+): Promise<T> {
+  const { selected, runtime } = await loadConfig({ cwd: cli.cwd, file: flags.config, migrationId: flags.migration });
+  const { signal, output } = cli;
+  const opened = await openMigration({ definition: selected, runtime, signal, onProgress: output.onProgress });
+  try {
+    return await work(opened.ctx);
+  } finally {
+    await opened.close();
+  }
+}
