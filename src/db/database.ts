@@ -121,8 +121,12 @@ async function openSession(settings: ConnectionSettings): Promise<Session> {
   return {
     pid: rows[0]?.pid ?? 0,
     query: (text, params) => runQuery(client, text, params),
-    // pg has it, its type declarations do not.
-    unref: () => (client as pg.Client & { unref(): void }).unref(),
+    keepProcess(keep) {
+      // pg has both, its type declarations have neither.
+      const socket = client as pg.Client & { ref(): void; unref(): void };
+      if (keep) socket.ref();
+      else socket.unref();
+    },
     close: () => client.end(),
   };
 }

@@ -13,8 +13,8 @@ export interface Queryable {
 export interface Session extends Queryable {
   /** The backend's process id. */
   readonly pid: number;
-  /** Lets the process exit although this connection is open. */
-  unref(): void;
+  /** Whether this connection alone keeps the process running (it does, unless said otherwise). */
+  keepProcess(keep: boolean): void;
   close(): Promise<void>;
 }
 

@@ -155,20 +155,20 @@ async function keepAlive(ctx: MigrationContext, step: Step, holder: string, toke
     (leaseSeconds * 1000) / 4,
   );
   timer.unref();
-  session.unref();
+  session.keepProcess(false);
 
   return {
     token,
     lost: lost.signal,
     async park() {
       label = `${PARKED}${step}`;
-      await beating;
-      await beat();
+      await awaited(beat);
     },
     async release() {
       clearInterval(timer);
-      await beating;
       try {
+        session?.keepProcess(true);
+        await beating;
         session ??= await ctx.db.openSession();
         await session.query(
           `UPDATE ${table} SET holder = NULL, step = NULL, expires = NULL WHERE migration_id = $1 AND token = $2`,

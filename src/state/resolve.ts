@@ -78,7 +78,11 @@ export function oldVectorTarget(
   const column = table.columns.find((candidate) => candidate.name === name);
   if (name === null || column === undefined) return undefined;
   const provenance = provenanceOf(name);
-  const hasProvenance = table.columns.some((candidate) => candidate.name === provenance.model);
+  // An application may well have an "embedding_model" of its own: all three, with our types, are ours.
+  const hasType = (column: string, type: string): boolean =>
+    table.columns.some((candidate) => candidate.name === column && candidate.typeName === type);
+  const hasProvenance =
+    hasType(provenance.model, 'int4') && hasType(provenance.hash, 'bytea') && hasType(provenance.at, 'timestamptz');
   return {
     ...newVectorTarget(record, table, extension, stateSchema),
     column: name,
