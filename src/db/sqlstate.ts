@@ -1,6 +1,7 @@
 /** SQLSTATEs that reembed decides on, by the names of the manual's appendix "PostgreSQL Error Codes". */
 export const SQLSTATE = {
   uniqueViolation: '23505',
+  checkViolation: '23514',
   dataException: '22000',
   serializationFailure: '40001',
   deadlockDetected: '40P01',

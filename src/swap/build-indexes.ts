@@ -1,0 +1,35 @@
+import { buildingIndexName } from '../sql/exchange.ts';
+import type { MigrationContext } from '../state/context.ts';
+import { type NewIndex, updateRecord } from '../state/records.ts';
+import type { ResolvedMigration } from '../state/resolve.ts';
+import { buildIndex } from './build-index.ts';
+import { planIndexes } from './plan-indexes.ts';
+
+/**
+ * Builds what the new column needs before the exchange, CONCURRENTLY and under temporary names: every index of the old column made over,
+ * those that 005 dropped too, or one where there was none. A second run reuses what is built. Records the new indexes.
+ *
+ * @returns the ANN indexes by the names they get with the exchange
+ * @throws PreflightError `not_indexable`
+ * @throws InterruptedError when the signal aborts; nothing INVALID is left
+ */
+export async function buildIndexes(ctx: MigrationContext, resolved: ResolvedMigration): Promise<readonly NewIndex[]> {
+  const { record, table } = resolved;
+  if (record.active === 'new') return record.newIndexes;
+  const planned = await planIndexes(ctx, resolved);
+  for (const index of planned) {
+    if (index.notice !== undefined) ctx.onProgress({ kind: 'notice', message: index.notice });
+    await buildIndex(ctx, {
+      schema: table.schema,
+      table: table.name,
+      name: buildingIndexName(index.name),
+      label: index.name,
+      definition: index.definition,
+      memoryBytes: index.memoryBytes,
+      step: 'cut-over',
+    });
+  }
+  const newIndexes = planned.flatMap((index) => (index.record === undefined ? [] : [index.record]));
+  await updateRecord(ctx.db, ctx.runtime.stateSchema, record.id, { newIndexes });
+  return newIndexes;
+}

@@ -1,0 +1,143 @@
+import type { TableInfo } from '../db/catalog-types.ts';
+import type { Queryable } from '../db/types.ts';
+import { BusyError } from '../errors.ts';
+import { keptColumnName } from '../sql/exchange.ts';
+import { provenanceOf, type VectorTarget } from '../sql/target.ts';
+import { createTriggerSql, dropTriggerSql } from '../sql/trigger.ts';
+import type { MigrationContext } from '../state/context.ts';
+import { recordEvent } from '../state/events.ts';
+import { type MigrationRecord, type NewIndex, updateRecord } from '../state/records.ts';
+import { oldVectorTarget, type ResolvedMigration, resolveMigration } from '../state/resolve.ts';
+import { exchangeColumnsSql, isTriggerAlways } from './exchange-columns.ts';
+import { swapIndexNames } from './exchange-indexes.ts';
+import { missingNewVectors } from './missing-rows.ts';
+import { acceptAfterStrictRounds, type ExchangeResult, NOTHING_DONE, settleExchange } from './settle.ts';
+
+const ACCEPT_PENDING = 500;
+
+export interface ExchangeOptions {
+  /** Embeds what is pending; called outside any lock. */
+  readonly catchUp: () => Promise<void>;
+  /** What `buildIndexes` returned; that of the record unless given. */
+  readonly newIndexes?: readonly NewIndex[];
+  /** Pending rows accepted after eight rounds where the column is nullable (500). */
+  readonly acceptPending?: number;
+  /** Runs under the lock before anything is changed; a throw stops the exchange. */
+  readonly guard?: (tx: Queryable) => Promise<void>;
+}
+
+/**
+ * Exchanges the new column for the old one, in one short transaction under a lock that nobody waits for longer than 50 ms. What belongs
+ * to the column's name goes with the name; the trigger watches the kept column from then on. Afterwards run `finishExchange`.
+ * Does nothing where it has happened already.
+ *
+ * @throws BusyError `table_locked` when the table stays locked, `cannot_catch_up` when rows keep arriving faster than they are embedded
+ */
+export async function exchange(
+  ctx: MigrationContext,
+  resolved: ResolvedMigration,
+  options: ExchangeOptions,
+): Promise<ExchangeResult> {
+  if (resolved.record.active === 'new') return NOTHING_DONE;
+  // Indexes were built since the caller read the table.
+  const fresh = await resolveMigration(ctx);
+  const { record, table, target } = fresh;
+  if (record.active === 'new') return NOTHING_DONE;
+  await announceStandbys(ctx);
+  const notNull = table.columns.find((column) => column.name === record.column)?.notNull === true;
+  const missing = missingNewVectors(target, record.modelId, { migrationId: record.id, notNull });
+  const accept = acceptAfterStrictRounds(notNull ? 0 : (options.acceptPending ?? ACCEPT_PENDING));
+  return settleExchange(ctx, table, {
+    missing,
+    catchUp: options.catchUp,
+    accept,
+    guard: options.guard,
+    becomes: 'new',
+    apply: (tx, now, present) => {
+      const newIndexes = options.newIndexes ?? present.newIndexes;
+      return applySwap(ctx, tx, { ...fresh, table: now, record: { ...present, newIndexes } });
+    },
+    refuse: (count) => cannotCatchUp(table, record, count, notNull),
+  });
+}
+
+async function applySwap(ctx: MigrationContext, tx: Queryable, resolved: ResolvedMigration): Promise<void> {
+  const { record, table, target, extension } = resolved;
+  const { stateSchema } = ctx.runtime;
+  const old = oldVectorTarget(record, table, extension, stateSchema);
+  const keep = ctx.definition.oldColumn === 'keep';
+  const keptColumn = keep ? keptColumnName(record.column) : null;
+  const always = await isTriggerAlways(tx, table.oid, record.id);
+  const columns = await exchangeColumnsSql(
+    tx,
+    table,
+    {
+      outgoing: { column: record.column, provenance: old?.provenance },
+      outgoingName: keptColumn ?? undefined,
+      incoming: { column: record.target, provenance: target.provenance },
+      keepNotNull: true,
+    },
+    record.id,
+  );
+  const indexes = swapIndexNames(table, record, keep);
+  const kept = old === undefined || keptColumn === null ? undefined : keptTarget(old, keptColumn);
+  const trigger =
+    kept === undefined ? dropTriggerSql(target, record.id) : createTriggerSql(kept, record.id, { always });
+  await tx.query([...columns, ...indexes.statements, ...trigger].join(';\n'));
+  await updateRecord(tx, stateSchema, record.id, {
+    phase: 'swapped',
+    active: 'new',
+    keptColumn,
+    newIndexes: record.newIndexes,
+    oldIndexes: indexes.oldIndexes,
+    swappedAt: await readNow(tx),
+  });
+  await recordEvent(tx, stateSchema, record.id, 'swapped', { column: record.column, keptColumn });
+  warnUnreplaced(ctx, record, indexes.unreplaced);
+}
+
+/** The trigger keeps old vectors true to their text, so that going back never serves another text's vector. */
+function keptTarget(old: VectorTarget, column: string): VectorTarget {
+  return { ...old, column, provenance: old.provenance === undefined ? undefined : provenanceOf(column) };
+}
+
+function warnUnreplaced(ctx: MigrationContext, record: MigrationRecord, names: readonly string[]): void {
+  if (names.length === 0 || ctx.definition.index.kind === 'none') return;
+  ctx.onProgress({
+    kind: 'warning',
+    message: `Nothing was built in the place of ${names.join(', ')}: made after the other indexes of "${record.column}". Create it anew.`,
+  });
+}
+
+export async function readNow(tx: Queryable): Promise<string> {
+  const { rows } = await tx.query<{ now: string }>('SELECT pg_catalog.now()::text AS now');
+  return rows[0]?.now ?? new Date().toISOString();
+}
+
+function cannotCatchUp(table: TableInfo, record: MigrationRecord, count: number, notNull: boolean): BusyError {
+  const why = notNull ? `, and "${record.column}" is NOT NULL, so that none may be left over` : '';
+  return new BusyError(
+    'cannot_catch_up',
+    `${table.schema}.${table.name} still had ${count} rows without a new vector at every look under the lock${why}.`,
+    {
+      step: 'cut-over',
+      hint: 'Look at them with "reembed status", pause the writers or wait for a quieter hour, then run the same command again.',
+      context: { pending: count },
+    },
+  );
+}
+
+/** A standby replays the lock and waits for its own readers with it: that cannot be timed from here. */
+async function announceStandbys(ctx: MigrationContext): Promise<void> {
+  if (ctx.db.embedded) return;
+  const { rows } = await ctx.db.query<{ count: number }>(
+    `SELECT pg_catalog.count(*)::float8 AS count FROM pg_catalog.pg_stat_replication r
+     LEFT JOIN pg_catalog.pg_replication_slots s ON s.active_pid = r.pid WHERE s.slot_type IS DISTINCT FROM 'logical'`,
+  );
+  const count = rows[0]?.count ?? 0;
+  if (count === 0) return;
+  ctx.onProgress({
+    kind: 'notice',
+    message: `${count} standby(s) replay the exchange: a long query there makes others on that standby wait for it, up to max_standby_streaming_delay.`,
+  });
+}

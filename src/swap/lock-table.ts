@@ -1,0 +1,102 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TableInfo } from '../db/catalog-types.ts';
+import { isPassingDatabaseError, SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
+import type { Queryable } from '../db/types.ts';
+import { BusyError, type Step } from '../errors.ts';
+import { quoteQualified } from '../sql/identifiers.ts';
+import { type MigrationContext, throwIfStopped } from '../state/context.ts';
+
+/** Behind a waiting ACCESS EXCLUSIVE everybody else waits as well: so long at most, then let them pass and try again. */
+const LOCK_TIMEOUT_MS = 50;
+/** A vacuum gives way to this weaker lock after deadlock_timeout (1 s); readers and writers do not notice it. */
+const VACUUM_YIELDS_MS = 3_000;
+const STATEMENT_TIMEOUT_MS = 10_000;
+const TOTAL_LIMIT_MS = 60_000;
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 2_000;
+
+export interface Locked<T> {
+  readonly value: T;
+  /** Tries, the last one included. */
+  readonly attempts: number;
+  /** How long the table was locked, commit included. */
+  readonly lockedMs: number;
+}
+
+/**
+ * Runs `work` in a transaction that holds the table under ACCESS EXCLUSIVE. Each try waits 50 ms at most; between tries there are growing
+ * pauses with jitter. A lost connection is tried again too: `work` must first look whether it was done already.
+ *
+ * @throws BusyError `table_locked` naming who holds the table, after a minute
+ */
+export async function withTableLock<T>(
+  ctx: MigrationContext,
+  table: Pick<TableInfo, 'oid' | 'schema' | 'name'>,
+  step: Step,
+  work: (tx: Queryable) => Promise<T>,
+): Promise<Locked<T>> {
+  const started = performance.now();
+  const name = quoteQualified(table.schema, table.name);
+  for (let attempts = 1; ; attempts++) {
+    throwIfStopped(ctx, step);
+    try {
+      let lockedAt = 0;
+      const value = await ctx.db.transaction(
+        async (tx) => {
+          await tx.query(`LOCK TABLE ONLY ${name} IN SHARE UPDATE EXCLUSIVE MODE`);
+          await tx.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`);
+          await tx.query(`LOCK TABLE ONLY ${name} IN ACCESS EXCLUSIVE MODE`);
+          lockedAt = performance.now();
+          return work(tx);
+        },
+        { lockTimeoutMs: VACUUM_YIELDS_MS, statementTimeoutMs: STATEMENT_TIMEOUT_MS },
+      );
+      return { value, attempts, lockedMs: performance.now() - lockedAt };
+    } catch (error) {
+      if (!isPassingDatabaseError(error)) throw error;
+      if (performance.now() - started > TOTAL_LIMIT_MS) throw await tableLocked(ctx, table, step, attempts, error);
+    }
+    const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 1.6 ** (attempts - 1)) * (0.75 + Math.random() / 2);
+    await sleep(pause, undefined, ctx.signal === undefined ? {} : { signal: ctx.signal }).catch(() =>
+      throwIfStopped(ctx, step),
+    );
+  }
+}
+
+async function tableLocked(
+  ctx: MigrationContext,
+  table: Pick<TableInfo, 'oid' | 'schema' | 'name'>,
+  step: Step,
+  attempts: number,
+  cause: unknown,
+): Promise<BusyError> {
+  const isLock = sqlStateOf(cause) === SQLSTATE.lockNotAvailable;
+  const holders = isLock && !ctx.db.embedded ? await readLockHolders(ctx.db, table.oid).catch(() => []) : [];
+  const who = holders.length === 0 ? '' : ` It is held by ${holders.join('; ')}.`;
+  return new BusyError(
+    'table_locked',
+    `${table.schema}.${table.name} could not be locked for a moment in ${attempts} tries over ${TOTAL_LIMIT_MS / 1000} s.${who}`,
+    {
+      step,
+      hint: 'End or wait for the sessions that hold it, then run the same command again: nothing was changed.',
+      context: { attempts, holders },
+      cause,
+    },
+  );
+}
+
+/** Sessions with a lock on the table, longest transaction first; never their queries, which may hold secrets. */
+export async function readLockHolders(db: Queryable, tableOid: number): Promise<string[]> {
+  const { rows } = await db.query<{ holder: string }>(
+    `SELECT DISTINCT ON (a.xact_start, l.pid) COALESCE('pid ' || l.pid || ' (' ||
+         pg_catalog.concat_ws(', ', NULLIF(a.application_name, ''), a.usename, a.backend_type, a.state,
+           'in its transaction for ' || pg_catalog.round(EXTRACT(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)::numeric, 1) || ' s') || ')',
+       'a prepared transaction') AS holder
+     FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+     WHERE l.locktype = 'relation' AND l.relation = $1 AND l.granted AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
+       AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+     ORDER BY a.xact_start, l.pid LIMIT 5`,
+    [tableOid],
+  );
+  return rows.map((row) => row.holder);
+}

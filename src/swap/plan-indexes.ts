@@ -1,0 +1,192 @@
+import type { IndexInfo } from '../db/catalog-types.ts';
+import { PreflightError } from '../errors.ts';
+import { fitIdentifier, quoteIdentifier } from '../sql/identifiers.ts';
+import { type IndexDefinition, parseIndexDefinition, retargetExpression } from '../sql/index-definition.ts';
+import { tableSql } from '../sql/target.ts';
+import {
+  chooseVectorIndex,
+  distanceOf,
+  type IndexDistance,
+  ivfflatMemoryBytes,
+  keepsKind,
+  maxIndexedDimensions,
+  retargetIndex,
+  retargetVectorIndex,
+  type VectorIndexChoice,
+  type VectorIndexKind,
+  vectorIndexDefinition,
+} from '../sql/vector-index.ts';
+import type { MigrationContext } from '../state/context.ts';
+import type { NewIndex } from '../state/records.ts';
+import type { ResolvedMigration } from '../state/resolve.ts';
+
+/** More than this is not asked of a server for building an index; the lists are lowered instead. */
+const MEMORY_LIMIT_BYTES = 2 * 2 ** 30;
+/** Above so many rows the planner's estimate is good enough for a list count. */
+const COUNT_EXACTLY_BELOW = 1_000_000;
+
+/** An index to build on the new column; `name` is the one it gets with the exchange. */
+export interface PlannedIndex {
+  readonly name: string;
+  readonly definition: IndexDefinition;
+  readonly memoryBytes: number | undefined;
+  /** Undefined for an index that is not for nearest neighbours. */
+  readonly record: NewIndex | undefined;
+  readonly notice: string | undefined;
+}
+
+interface SourceIndex {
+  readonly name: string;
+  readonly definition: string;
+}
+
+/** Indexes that read the old column and go over to the new one; those behind constraints and broken ones are left alone. */
+export function oldIndexesOf({ record, table }: ResolvedMigration): readonly IndexInfo[] {
+  return table.indexes.filter(
+    (index) => index.valid && !index.backsConstraint && index.columns.includes(record.column),
+  );
+}
+
+export function isVectorIndex(index: { readonly method: string }): boolean {
+  return index.method === 'ivfflat' || index.method === 'hnsw';
+}
+
+/** Decides which indexes the new column needs: each of the old column's made over, or one where there was none. */
+export async function planIndexes(ctx: MigrationContext, resolved: ResolvedMigration): Promise<PlannedIndex[]> {
+  const { record, table, target } = resolved;
+  const live = oldIndexesOf(resolved);
+  const dropped = record.oldIndexes.filter(
+    (saved) => saved.dropped && !live.some((index) => index.name === saved.name),
+  );
+  const from = { column: record.column, dimensions: dimensionsOf(resolved) };
+  const others = live
+    .filter((index) => !isVectorIndex(index))
+    .map((index) => plain(index.name, retargetIndex(index.definition, from, target)));
+  const { kind } = ctx.definition.index;
+  if (kind === 'none') return others;
+  refuseTooManyDimensions(resolved);
+  const sources = [...live.filter(isVectorIndex), ...dropped].sort((a, b) => (a.name < b.name ? -1 : 1));
+  if (sources.length === 0) {
+    const name = freeName(resolved, fitIdentifier(`${table.name}_${record.column}`, `_${kind}_idx`));
+    const choice = choose(ctx, kind, await countRows(ctx, resolved, undefined), target.dimensions);
+    const definition = vectorIndexDefinition(target, choice, ctx.definition.index.distance ?? 'cosine');
+    return [...others, annIndex(name, definition, choice, target.dimensions)];
+  }
+  return [...others, ...(await retargetAll(ctx, resolved, sources, kind))];
+}
+
+async function retargetAll(
+  ctx: MigrationContext,
+  resolved: ResolvedMigration,
+  sources: readonly SourceIndex[],
+  kind: VectorIndexKind,
+): Promise<PlannedIndex[]> {
+  const { record, target } = resolved;
+  const from = { column: record.column, dimensions: dimensionsOf(resolved) };
+  const pinned = distanceFor(sources, ctx.definition.index.distance);
+  const planned: PlannedIndex[] = [];
+  const seen = new Set<string>();
+  for (const [i, source] of sources.entries()) {
+    const old = parseIndexDefinition(source.definition);
+    const predicate = old.predicate === undefined ? undefined : retargetExpression(old.predicate, from, target);
+    const rows = await countRows(ctx, resolved, predicate);
+    const make = (choice: VectorIndexChoice): IndexDefinition =>
+      retargetVectorIndex(source.definition, { from, target, choice, distance: pinned[i] });
+    const own = old.method === 'hnsw' ? 'hnsw' : 'ivfflat';
+    let choice = keepOldOptions(choose(ctx, keepsKind(old, from.column) ? own : kind, rows, target.dimensions), old);
+    // Two indexes that differ only in their kind would become the same one twice.
+    if (seen.has(JSON.stringify(make(choice)))) {
+      choice = keepOldOptions(choose(ctx, own, rows, target.dimensions), old);
+    }
+    const definition = make(choice);
+    seen.add(JSON.stringify(definition));
+    planned.push(annIndex(source.name, definition, choice, target.dimensions));
+  }
+  return planned;
+}
+
+/** A pinned distance is that of the only index; among several, the first takes it when none has it. */
+function distanceFor(
+  sources: readonly SourceIndex[],
+  pinned: IndexDistance | undefined,
+): (IndexDistance | undefined)[] {
+  const have = sources.map((source) => distanceOf(parseIndexDefinition(source.definition)));
+  if (pinned === undefined || have.includes(pinned)) return sources.map(() => undefined);
+  return sources.map((_, i) => (i === 0 ? pinned : undefined));
+}
+
+function choose(ctx: MigrationContext, kind: VectorIndexKind, rows: number, dimensions: number): VectorIndexChoice {
+  return chooseVectorIndex({ ...ctx.definition.index, kind }, rows, dimensions, MEMORY_LIMIT_BYTES);
+}
+
+/** m and ef_construction of an old HNSW index hold unless others are configured. */
+function keepOldOptions(choice: VectorIndexChoice, old: IndexDefinition): VectorIndexChoice {
+  if (choice.kind !== 'hnsw' || old.method !== 'hnsw') return choice;
+  return { ...choice, options: { ...old.options, ...choice.options } };
+}
+
+function plain(name: string, definition: IndexDefinition): PlannedIndex {
+  return { name, definition, memoryBytes: undefined, record: undefined, notice: undefined };
+}
+
+function annIndex(
+  name: string,
+  definition: IndexDefinition,
+  choice: VectorIndexChoice,
+  dimensions: number,
+): PlannedIndex {
+  const { kind, lists, probes, efSearch } = choice;
+  return {
+    name,
+    definition,
+    memoryBytes: lists === undefined ? undefined : ivfflatMemoryBytes(lists, dimensions),
+    record: {
+      name,
+      kind,
+      ...(lists === undefined ? {} : { lists }),
+      ...(probes === undefined ? {} : { probes }),
+      ...(efSearch === undefined ? {} : { efSearch }),
+    },
+    notice: choice.notice === undefined ? undefined : `${name}: ${choice.notice}`,
+  };
+}
+
+function dimensionsOf({ record, table }: ResolvedMigration): number {
+  return table.columns.find((column) => column.name === record.column)?.dimensions ?? 0;
+}
+
+async function countRows(
+  ctx: MigrationContext,
+  { table, target }: ResolvedMigration,
+  predicate: string | undefined,
+): Promise<number> {
+  if (predicate === undefined && table.estimatedRows > COUNT_EXACTLY_BELOW) return Math.round(table.estimatedRows);
+  const where = `${quoteIdentifier(target.column)} IS NOT NULL${predicate === undefined ? '' : ` AND (${predicate})`}`;
+  const { rows } = await ctx.db.query<{ count: number }>(
+    `SELECT pg_catalog.count(*)::float8 AS count FROM ${tableSql(target)} WHERE ${where}`,
+  );
+  return rows[0]?.count ?? 0;
+}
+
+/** Postgres itself numbers a name that is taken; an index that stays under its name must know it beforehand. */
+function freeName({ table }: ResolvedMigration, name: string): string {
+  const taken = new Set(table.indexes.map((index) => index.name));
+  if (!taken.has(name)) return name;
+  let number = 1;
+  while (taken.has(fitIdentifier(name, String(number)))) number++;
+  return fitIdentifier(name, String(number));
+}
+
+function refuseTooManyDimensions({ target, table }: ResolvedMigration): void {
+  const limit = maxIndexedDimensions(target.vectorType);
+  if (target.dimensions <= limit) return;
+  throw new PreflightError(
+    'not_indexable',
+    `${table.name}.${target.column} is ${target.vectorType}(${target.dimensions}); an index takes ${limit} dimensions of this type at most.`,
+    {
+      step: 'cut-over',
+      hint: 'Set vectorType: "halfvec" (up to 4000 dimensions), or index: { kind: "none" }.',
+      context: { dimensions: target.dimensions, limit },
+    },
+  );
+}

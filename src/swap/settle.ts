@@ -1,0 +1,121 @@
+import { readTableByOid } from '../db/catalog.ts';
+import type { TableInfo } from '../db/catalog-types.ts';
+import type { Queryable } from '../db/types.ts';
+import { BusyError, messageOf } from '../errors.ts';
+import { quoteQualified } from '../sql/identifiers.ts';
+import type { MigrationContext } from '../state/context.ts';
+import { type MigrationRecord, readRecord } from '../state/records.ts';
+import { dropIndexConcurrently } from './build-index.ts';
+import { withTableLock } from './lock-table.ts';
+import { countMissing, createPendingIndex, type MissingRows } from './missing-rows.ts';
+
+/** Rounds in which nothing may be missing; after them a few rows are accepted where the column is nullable. */
+const STRICT_ROUNDS = 8;
+
+/** What an exchange did. */
+export interface ExchangeResult {
+  /** Tries for the lock, over all rounds; 0 when it had happened before. */
+  readonly attempts: number;
+  /** How long the table was locked. */
+  readonly lockedMs: number;
+  /** Rows that came in without a vector, to be embedded right after. */
+  readonly stragglers: number;
+}
+
+export const NOTHING_DONE: ExchangeResult = { attempts: 0, lockedMs: 0, stragglers: 0 };
+
+export interface Settlement {
+  readonly missing: MissingRows;
+  /** Fills missing rows, outside any lock; undefined when nothing can. */
+  readonly catchUp: (() => Promise<void>) | undefined;
+  /** Missing rows accepted in a round, 1 and up. */
+  readonly accept: (strict: boolean) => number;
+  /** Checks the lease, inside the transaction before anything is changed. */
+  readonly guard: ((tx: Queryable) => Promise<void>) | undefined;
+  /** What `record.active` is when it has happened. */
+  readonly becomes: 'old' | 'new';
+  readonly apply: (tx: Queryable, table: TableInfo, record: MigrationRecord) => Promise<void>;
+  /** The error for rows that stay missing. */
+  readonly refuse: (count: number) => Error;
+}
+
+/** Accepts nothing at first, then `limit`: used by both ways where the column is nullable. */
+export function acceptAfterStrictRounds(limit: number): (strict: boolean) => number {
+  return (strict) => (strict ? 0 : limit);
+}
+
+/**
+ * Brings an exchange about: fills what is missing, locks, looks again, and either exchanges or lets go and fills again. What an unknown
+ * COMMIT did is read from the record under the next lock.
+ */
+export async function settleExchange(
+  ctx: MigrationContext,
+  table: Pick<TableInfo, 'oid' | 'schema' | 'name'>,
+  settlement: Settlement,
+): Promise<ExchangeResult> {
+  const pendingIndex = await createPendingIndex(ctx, settlement.missing);
+  let happened = false;
+  try {
+    let attempts = 0;
+    let count = 0;
+    for (let round = 1; round <= STRICT_ROUNDS + 1; round++) {
+      const accepted = settlement.accept(round <= STRICT_ROUNDS);
+      count = await countMissing(ctx.db, settlement.missing, Math.max(accepted, 1_000) + 1);
+      if (count > accepted && settlement.catchUp === undefined) break;
+      if (count > 0) await settlement.catchUp?.();
+      const locked = await withTableLock(ctx, table, 'cut-over', (tx) =>
+        tryOnce(ctx, tx, settlement, accepted, table, pendingIndex),
+      );
+      attempts += locked.attempts;
+      count = locked.value.missing;
+      if (!locked.value.happened) {
+        if (settlement.catchUp === undefined) break;
+        continue;
+      }
+      happened = true;
+      return { attempts: locked.value.before ? 0 : attempts, lockedMs: locked.lockedMs, stragglers: count };
+    }
+    throw settlement.refuse(count);
+  } finally {
+    if (pendingIndex !== undefined && !happened) await dropQuietly(ctx, table.schema, pendingIndex);
+  }
+}
+
+interface Attempt {
+  readonly happened: boolean;
+  /** It had happened in an earlier try whose COMMIT went unanswered. */
+  readonly before: boolean;
+  readonly missing: number;
+}
+
+async function tryOnce(
+  ctx: MigrationContext,
+  tx: Queryable,
+  settlement: Settlement,
+  accepted: number,
+  table: Pick<TableInfo, 'oid' | 'schema'>,
+  pendingIndex: string | undefined,
+): Promise<Attempt> {
+  await settlement.guard?.(tx);
+  const record = await readRecord(tx, ctx.runtime.stateSchema, ctx.definition.id);
+  if (record === undefined) {
+    throw new BusyError('record_gone', `The record of the migration "${ctx.definition.id}" was removed meanwhile.`, {
+      step: 'cut-over',
+      hint: 'Run "reembed status".',
+    });
+  }
+  if (record.active === settlement.becomes) return { happened: true, before: true, missing: 0 };
+  // On a table that has the partial index, its few entries are all there is to read.
+  if (pendingIndex !== undefined) await tx.query('SET LOCAL enable_seqscan = off');
+  const missing = await countMissing(tx, settlement.missing, Math.max(accepted, 1_000) + 1);
+  if (missing > accepted) return { happened: false, before: false, missing };
+  if (pendingIndex !== undefined) await tx.query(`DROP INDEX ${quoteQualified(table.schema, pendingIndex)}`);
+  await settlement.apply(tx, await readTableByOid(tx, table.oid), record);
+  return { happened: true, before: false, missing };
+}
+
+async function dropQuietly(ctx: MigrationContext, schema: string, name: string): Promise<void> {
+  await dropIndexConcurrently(ctx, schema, name).catch((cause: unknown) =>
+    ctx.onProgress({ kind: 'warning', message: `The index ${name} could not be dropped: ${messageOf(cause)}` }),
+  );
+}
