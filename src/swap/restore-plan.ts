@@ -1,6 +1,7 @@
 import { readTable, readVectorExtension } from '../db/catalog.ts';
 import type { ColumnInfo, TableInfo } from '../db/catalog-types.ts';
 import { PreflightError } from '../errors.ts';
+import { keptColumnName } from '../sql/exchange.ts';
 import { provenanceOf, type VectorTarget } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import type { MigrationRecord } from '../state/records.ts';
@@ -14,6 +15,8 @@ export interface RestorePlan {
   readonly record: MigrationRecord | undefined;
   /** The column is not there and will be added. */
   readonly createsColumn: boolean;
+  /** It will be the swapped migration's kept column again. */
+  readonly becomesKept: boolean;
 }
 
 /**
@@ -40,6 +43,7 @@ export async function planRestore(
     table,
     record,
     createsColumn: present === undefined,
+    becomesKept: present === undefined && isDroppedOld(manifest, record),
     target: {
       schema: table.schema,
       table: table.name,
@@ -55,12 +59,22 @@ export async function planRestore(
   };
 }
 
+/** The old vectors of a swapped migration whose old column was dropped. */
+function isDroppedOld(manifest: BackupManifest, record: MigrationRecord | undefined): boolean {
+  return (
+    manifest.vectors === 'old' &&
+    record?.id === manifest.migration &&
+    record.active === 'new' &&
+    record.keptColumn === null
+  );
+}
+
 /** The column that holds the same vectors today: a name alone may mean another model's since the swap. */
 function defaultColumn(manifest: BackupManifest, record: MigrationRecord | undefined, table: TableInfo): string {
   if (record !== undefined && record.id === manifest.migration) {
     if (manifest.vectors === 'new') return record.active === 'new' ? record.column : record.target;
     if (manifest.vectors === 'old') {
-      return record.active === 'new' ? (record.keptColumn ?? `${record.column}_old`) : record.column;
+      return record.active === 'new' ? (record.keptColumn ?? keptColumnName(record.column)) : record.column;
     }
   }
   if (!table.columns.some((candidate) => candidate.name === manifest.column)) return manifest.column;

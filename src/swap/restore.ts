@@ -3,8 +3,7 @@ import { isPassingDatabaseError } from '../db/sqlstate.ts';
 import type { Queryable } from '../db/types.ts';
 import { byteaArrayLiteral, textArrayLiteral } from '../sql/array-literal.ts';
 import { restoreBatchSql } from '../sql/backup.ts';
-import { addTargetColumnsSql } from '../sql/columns.ts';
-import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
+import { quoteQualified } from '../sql/identifiers.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
@@ -14,6 +13,7 @@ import { encodeBinaryArray } from '../vector/binary.ts';
 import { windowRows } from './backup.ts';
 import type { BackupManifest, BackupRow } from './backup-format.ts';
 import { readBackupBatches, verifyBackup } from './read-backup.ts';
+import { addRestoredColumn } from './restore-column.ts';
 import { planRestore, type RestorePlan } from './restore-plan.ts';
 
 export { restoreMatching } from './restore-matching.ts';
@@ -61,7 +61,7 @@ export async function restoreBackup(ctx: MigrationContext, options: RestoreOptio
   const manifest = await verifyBackup(options.path);
   const plan = await planRestore(ctx, manifest, options.into);
   const dryRun = options.dryRun === true;
-  if (plan.createsColumn && !dryRun) await addColumn(ctx, plan.target);
+  if (plan.createsColumn && !dryRun) await addRestoredColumn(ctx, plan);
   const counts = await writeRows(ctx, plan, manifest, options);
   const result: RestoreResult = {
     path: options.path,
@@ -79,19 +79,6 @@ export async function restoreBackup(ctx: MigrationContext, options: RestoreOptio
     await recordEvent(ctx.db, ctx.runtime.stateSchema, ctx.definition.id, 'restore', { ...result });
   }
   return result;
-}
-
-/** As the column was, nullable and without default: rows that the backup does not know have no vector. */
-async function addColumn(ctx: MigrationContext, target: VectorTarget): Promise<void> {
-  const type = quoteQualified(target.vectorSchema, target.vectorType);
-  const declared = target.dimensions === 0 ? type : `${type}(${target.dimensions})`;
-  const statements =
-    target.provenance === undefined
-      ? [`ALTER TABLE ${tableSql(target)} ADD COLUMN ${quoteIdentifier(target.column)} ${declared}`]
-      : addTargetColumnsSql(target);
-  await withLocks(ctx, async (tx) => {
-    for (const statement of statements) await tx.query(statement);
-  });
 }
 
 interface Counts {

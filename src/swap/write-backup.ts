@@ -142,8 +142,8 @@ function writeFailed(path: string, cause: unknown): ReembedError {
     {
       step: 'backup',
       hint: full
-        ? `Free space in ${dirname(path)} or set REEMBED_BACKUP_DIR to a directory with more, then run the same command again.`
-        : "Correct the directory's rights or set REEMBED_BACKUP_DIR, then run the same command again.",
+        ? `Free space in ${dirname(path)} or set REEMBED_BACKUP to a directory with more, then run the same command again.`
+        : "Correct the directory's rights or set REEMBED_BACKUP, then run the same command again.",
       cause,
     },
   );

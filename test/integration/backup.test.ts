@@ -6,13 +6,16 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { InterruptedError, ReembedError } from '../../src/errors.ts';
 import type { MigrationContext } from '../../src/state/context.ts';
-import { type MigrationRecord, type SavedBackup, updateRecord } from '../../src/state/records.ts';
+import type { SavedBackup } from '../../src/state/records.ts';
 import { oldVectorTarget, resolveMigration } from '../../src/state/resolve.ts';
+import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
+import { finalize } from '../../src/steps/finalize.ts';
+import { restore } from '../../src/steps/restore.ts';
+import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
 import { backupColumn } from '../../src/swap/backup.ts';
 import { readBackupRows, verifyBackup } from '../../src/swap/read-backup.ts';
-import { restoreBackup } from '../../src/swap/restore.ts';
 import { restoreMatching } from '../../src/swap/restore-matching.ts';
 import { type Chain, makeSegments, openChain, staleKeys } from '../helpers/chain.ts';
 
@@ -77,7 +80,7 @@ describe('vectors come back byte for byte', () => {
     expect(saved.rows).toBe(5000);
     await chain.db.query(`UPDATE ${table} SET "Vec tor" = '[1,2,3]'::${type}`);
     expect(await digest(table, 'ROW("K ey", big)', bytes)).not.toBe(before);
-    const result = await restoreBackup(ctx, { path: saved.path });
+    const result = await restore(ctx, { path: saved.path });
     expect(result).toMatchObject({ restored: 5000, gone: 0, new: 0, edited: 0, createdColumn: false });
     expect(await digest(table, 'ROW("K ey", big)', bytes)).toBe(before);
   });
@@ -90,7 +93,7 @@ describe('vectors come back byte for byte', () => {
     const before = await digest('segments', 'id', bytes);
     const saved = await save(ctx, 'old');
     await chain.db.query('ALTER TABLE segments DROP COLUMN embedding');
-    expect(await restoreBackup(ctx, { path: saved.path })).toMatchObject({ createdColumn: true, restored: 300 });
+    expect(await restore(ctx, { path: saved.path })).toMatchObject({ createdColumn: true, restored: 300 });
     expect(await digest('segments', 'id', bytes)).toBe(before);
   });
 
@@ -104,33 +107,28 @@ describe('vectors come back byte for byte', () => {
     const before = await digest('segments', 'id', all);
     const saved = await save(ctx, 'new');
     await chain.db.query('UPDATE segments SET embedding_384 = NULL');
-    await restoreBackup(ctx, { path: saved.path });
+    await restore(ctx, { path: saved.path });
     expect(await digest('segments', 'id', all)).toBe(before);
     expect(await fill(ctx)).toMatchObject({ run: undefined, rows: { done: 120, pending: 0 } });
   });
 
-  test('old vectors restored after the swap go to <column>_old, never over the new ones', async () => {
+  test('old vectors dropped by finalize go to <column>_old, never over the new ones, and the swap can be undone again', async () => {
     await makeSegments(chain.db, { rows: 50 });
-    const ctx = chain.context();
-    await expand(ctx);
+    const ctx = chain.context({}, { backupDir: join(directory, 'finalize') });
     const before = await digest('segments', 'id', 'vector_send(embedding) AS bytes');
-    const saved = await save(ctx, 'old');
-    await swapByHand(ctx);
-    const { column } = await restoreBackup(ctx, { path: saved.path });
+    await expand(ctx);
+    await fill(ctx);
+    await cutOver(ctx);
+    const { backup } = await finalize(ctx, { now: true });
+    const dropped = await refusal(undoCutOver(ctx));
+    expect(`${dropped.message} ${dropped.hint}`).toContain(backup?.path);
+    const { column } = await restore(ctx, { path: backup?.path ?? '' });
     expect(column).toBe('embedding_old');
     expect(await digest('segments', 'id', 'vector_send(embedding_old) AS bytes')).toBe(before);
+    await undoCutOver(ctx);
+    expect(await digest('segments', 'id', 'vector_send(embedding) AS bytes')).toBe(before);
   });
 });
-
-/** What remains of the table and the record when 007 has dropped the old column. */
-async function swapByHand(ctx: MigrationContext): Promise<void> {
-  await chain.db.query('ALTER TABLE segments DROP COLUMN embedding');
-  for (const suffix of ['', '_model', '_hash', '_at']) {
-    await chain.db.query(`ALTER TABLE segments RENAME COLUMN embedding_384${suffix} TO embedding${suffix}`);
-  }
-  const swapped: Partial<MigrationRecord> = { active: 'new', phase: 'finalized', keptColumn: null };
-  await updateRecord(chain.db, ctx.runtime.stateSchema, ctx.definition.id, swapped);
-}
 
 describe('rows that changed since the backup', () => {
   test('deleted, inserted and edited rows are counted, and an edited row does not get the vector of its former text', async () => {
@@ -141,12 +139,12 @@ describe('rows that changed since the backup', () => {
     await chain.db.query('DELETE FROM segments WHERE id <= 3');
     await chain.db.query("UPDATE segments SET text = 'edited', embedding = NULL WHERE id IN (10, 11)");
     await chain.db.query("INSERT INTO segments (text) SELECT 'new' FROM generate_series(1, 5)");
-    const dry = await restoreBackup(ctx, { path: saved.path, dryRun: true });
+    const dry = await restore(ctx, { path: saved.path, dryRun: true });
     expect(dry).toMatchObject({ restored: 95, gone: 3, new: 5, edited: 2, dryRun: true });
-    expect(await restoreBackup(ctx, { path: saved.path })).toMatchObject({ restored: 95, gone: 3, new: 5, edited: 2 });
+    expect(await restore(ctx, { path: saved.path })).toMatchObject({ restored: 95, gone: 3, new: 5, edited: 2 });
     const count = 'SELECT count(*)::int AS n FROM segments WHERE embedding IS NOT NULL';
     expect((await chain.db.query<{ n: number }>(count)).rows[0]?.n).toBe(95);
-    const all = await restoreBackup(ctx, { path: saved.path, includeEdited: true });
+    const all = await restore(ctx, { path: saved.path, includeEdited: true });
     expect(all).toMatchObject({ restored: 97, edited: 2 });
   });
 
@@ -156,7 +154,7 @@ describe('rows that changed since the backup', () => {
     await expand(ctx);
     const saved = await save(ctx, 'old');
     await chain.db.query('ALTER TABLE segments DROP COLUMN embedding');
-    expect(await restoreBackup(ctx, { path: saved.path, dryRun: true })).toMatchObject({
+    expect(await restore(ctx, { path: saved.path, dryRun: true })).toMatchObject({
       restored: 20,
       column: 'embedding',
     });
@@ -218,7 +216,7 @@ describe('the backup itself', () => {
     const { ctx, saved } = await smallBackup();
     writeFileSync(saved.path, change(readFileSync(saved.path)));
     const before = await digest('segments', 'id', 'vector_send(embedding) AS bytes');
-    const error = await refusal(restoreBackup(ctx, { path: saved.path }));
+    const error = await refusal(restore(ctx, { path: saved.path }));
     expect(error.code).toBe('backup_damaged');
     expect(error.message).toMatch(message);
     expect(await digest('segments', 'id', 'vector_send(embedding) AS bytes')).toBe(before);
@@ -228,16 +226,16 @@ describe('the backup itself', () => {
     const { ctx, saved } = await smallBackup();
     const manifest = JSON.parse(readFileSync(`${saved.path}.json`, 'utf8')) as Record<string, unknown>;
     writeFileSync(`${saved.path}.json`, JSON.stringify({ ...manifest, column: 'voice' }));
-    expect(await refusal(restoreBackup(ctx, { path: saved.path }))).toMatchObject({ code: 'backup_damaged' });
+    expect(await refusal(restore(ctx, { path: saved.path }))).toMatchObject({ code: 'backup_damaged' });
     rmSync(`${saved.path}.json`);
-    expect(await refusal(restoreBackup(ctx, { path: saved.path }))).toMatchObject({ code: 'backup_missing' });
+    expect(await refusal(restore(ctx, { path: saved.path }))).toMatchObject({ code: 'backup_missing' });
   });
 
   test('another table, key or type is refused with what differs', async () => {
     const { ctx, saved } = await smallBackup();
     await chain.db.query('CREATE TABLE other (id uuid PRIMARY KEY, text text, embedding vector(8) NOT NULL)');
     const other = { ...ctx, definition: { ...ctx.definition, table: { schema: undefined, name: 'other' } } };
-    const error = await refusal(restoreBackup(other, { path: saved.path, into: 'embedding' }));
+    const error = await refusal(restore(other, { path: saved.path, into: 'embedding' }));
     expect(error.code).toBe('backup_mismatch');
     expect(error.message).toContain('the backup is of table public.segments, the migration is of public.other');
     expect(error.message).toContain("(id bigint), the table's is (id uuid)");
@@ -251,7 +249,7 @@ describe('the backup itself', () => {
     const blocked = join(directory, 'blocked');
     writeFileSync(blocked, '');
     const error = await refusal(save(ctx, 'old', blocked));
-    expect(error).toMatchObject({ code: 'backup_failed', hint: expect.stringContaining('REEMBED_BACKUP_DIR') });
+    expect(error).toMatchObject({ code: 'backup_failed', hint: expect.stringContaining('REEMBED_BACKUP') });
     expect(error.message).toContain(blocked);
   });
 
@@ -300,7 +298,7 @@ describe('the backup itself', () => {
     };
     const saved = await save({ ...ctx, onProgress }, 'old');
     await change;
-    await restoreBackup(ctx, { path: saved.path });
+    await restore(ctx, { path: saved.path });
     expect(await digest('segments', 'id', 'vector_send(embedding) AS bytes')).toBe(before);
   });
 });
