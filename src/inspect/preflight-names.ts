@@ -1,6 +1,6 @@
 import type { MigrationDefinition } from '../config/types.ts';
 import type { TableInfo } from '../db/catalog-types.ts';
-import { fitIdentifier } from '../sql/identifiers.ts';
+import { keptColumnName, keptIndexName } from '../sql/exchange.ts';
 import { provenanceOf } from '../sql/target.ts';
 import type { MigrationRecord } from '../state/records.ts';
 import { errorFinding, type Finding } from './finding.ts';
@@ -22,6 +22,7 @@ export function nameFindings(
       : provenanceFindings(definition.target, table, definition)),
     ...(hasProvenance(definition.column, table) ? [] : provenanceFindings(definition.column, table, definition)),
     ...keptFindings(definition, table, others),
+    ...indexNameFindings(definition, table),
   ];
 }
 
@@ -63,7 +64,7 @@ function keptFindings(
   table: TableInfo,
   others: readonly MigrationRecord[],
 ): Finding[] {
-  const kept = fitIdentifier(definition.column, '_old');
+  const kept = keptColumnName(definition.column);
   const names = [kept, ...(hasProvenance(definition.column, table) ? Object.values(provenanceOf(kept)) : [])];
   const taken = names.find((name) => has(table, name));
   if (taken === undefined) return [];
@@ -84,6 +85,20 @@ function keptFindings(
       'Drop it if it is left from an earlier migration, else rename it.',
     ),
   ];
+}
+
+/** The old indexes stay beside the kept column under their names with `_old`. */
+function indexNameFindings(definition: MigrationDefinition, table: TableInfo): Finding[] {
+  const names = new Set(table.indexes.map((index) => index.name));
+  return table.indexes
+    .filter((index) => index.columns.includes(definition.column) && names.has(keptIndexName(index.name)))
+    .map((index) =>
+      errorFinding(
+        'name_taken',
+        `Index "${keptIndexName(index.name)}" exists, and the swap needs its name for the old index "${index.name}".`,
+        'Drop or rename it.',
+      ),
+    );
 }
 
 function has(table: TableInfo, name: string): boolean {

@@ -14,7 +14,10 @@ export async function publicationFindings(db: Queryable, table: TableInfo): Prom
   const publications = await readPublications(db, table.oid);
   if (publications.length === 0) return [];
   const { subscribers, identity } = await readReplication(db, table.oid);
-  const findings = publications.map((publication) => publicationFinding(publication, table, subscribers));
+  // One with a column list does not publish the new column; that it may be bound to the old one is the dependents' finding.
+  const findings = publications
+    .filter((publication) => !publication.columnList)
+    .map((publication) => publicationFinding(publication, table, subscribers));
   if (identity === 'n' && publications.some((publication) => publication.publishesUpdate)) {
     findings.push(
       errorFinding(
@@ -52,20 +55,13 @@ async function readReplication(db: Queryable, oid: number): Promise<{ subscriber
 /** A subscriber whose table lacks a published column, or a published table, stops applying until somebody adds it. */
 function publicationFinding(publication: Publication, table: TableInfo, subscribers: number): Finding {
   const name = `"${table.schema}.${table.name}"`;
-  if (publication.columnList) {
-    return warningFinding(
-      'publication_columns',
-      `The publication "${publication.name}" publishes chosen columns of ${name}; after the swap it goes on with the old vectors under their new name.`,
-      'Give the publication its columns again after the swap, with "ALTER PUBLICATION … SET TABLE …".',
-    );
-  }
   const what = publication.allTables ? `all tables, ${name} and reembed's state among them` : `all columns of ${name}`;
   const message =
     `The publication "${publication.name}" publishes ${what}` +
     (subscribers > 0 ? `, and ${subscribers} subscriber(s) would stop at the first one they lack.` : '.');
   const hint = publication.allTables
     ? 'Publish chosen tables with column lists instead of FOR ALL TABLES, and let the subscriber follow that publication.'
-    : `Publish chosen columns: ALTER PUBLICATION ${publication.name} SET TABLE ${table.name} (…).`;
+    : `Publish chosen columns, without the vectors: ALTER PUBLICATION ${publication.name} SET TABLE ${table.name} (…).`;
   return subscribers > 0
     ? errorFinding('publication', message, hint)
     : warningFinding('publication', message, `${hint} No subscriber reads it at present.`);

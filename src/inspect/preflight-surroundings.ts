@@ -13,6 +13,7 @@ export async function surroundingsFindings(
   records: readonly MigrationRecord[],
 ): Promise<Finding[]> {
   const record = records.find((candidate) => candidate.id === ctx.definition.id);
+  if (record?.active === 'new') return poolerFindings(ctx);
   return [
     ...(ctx.definition.userTriggers === 'fire' ? [] : await triggerFindings(ctx.db, table)),
     ...(record === undefined ? await publicationFindings(ctx.db, table) : []),
@@ -62,21 +63,19 @@ async function subscriptionFindings(db: Queryable, table: TableInfo): Promise<Fi
 async function dependentFindings(ctx: MigrationContext, table: TableInfo): Promise<Finding[]> {
   const column = `"${table.name}.${ctx.definition.column}"`;
   const dependents = await readDependents(ctx.db, table, ctx.definition.column);
-  return dependents
-    .filter((dependent) => dependent.kind !== 'publication')
-    .map((dependent) =>
-      dependent.bound
-        ? warningFinding(
-            'dependent_bound',
-            `The ${dependent.kind} "${dependent.name}" reads ${column} and stays bound to the old vectors after the swap.`,
-            'Drop it before 007 and make it again after it, or make it read another column.',
-          )
-        : warningFinding(
-            'dependent_mentions',
-            `The ${dependent.kind} "${dependent.name}" mentions ${column} in its source and reads the new vectors after the swap.`,
-            `Check that it takes vectors of ${ctx.definition.dimensions} dimensions.`,
-          ),
-    );
+  return dependents.map((dependent) =>
+    dependent.bound
+      ? warningFinding(
+          'dependent_bound',
+          `The ${dependent.kind} "${dependent.name}" is bound to ${column} itself and would go on reading the old vectors: 007 refuses while it is there.`,
+          'Drop it just before 007 and create it again after it.',
+        )
+      : warningFinding(
+          'dependent_mentions',
+          `The ${dependent.kind} "${dependent.name}" mentions ${column} in its source and reads the new vectors after the swap.`,
+          `Check that it takes vectors of ${ctx.definition.dimensions} dimensions.`,
+        ),
+  );
 }
 
 /**

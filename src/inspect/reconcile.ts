@@ -1,6 +1,6 @@
 import type { MigrationDefinition } from '../config/types.ts';
 import type { TableInfo } from '../db/catalog-types.ts';
-import { fitIdentifier } from '../sql/identifiers.ts';
+import { keptColumnName } from '../sql/exchange.ts';
 import type { MigrationRecord, Phase } from '../state/records.ts';
 import { hasProvenance } from './provenance-columns.ts';
 
@@ -61,7 +61,7 @@ function withoutRecord(
   if (recorded || !hasProvenance(definition.column, table) || column?.dimensions !== definition.dimensions) {
     return nothing();
   }
-  const kept = fitIdentifier(definition.column, '_old');
+  const kept = keptColumnName(definition.column);
   const isKept = hasColumn(table, kept);
   return {
     phase: isKept ? 'swapped' : 'finalized',
