@@ -21,7 +21,7 @@ export async function encodeBatch(
   } catch (error) {
     if (error instanceof ModelError) throw error;
     if (!OUT_OF_MEMORY.test(messageOf(error))) {
-      throw new ModelError('inference_failed', `Inference failed: ${messageOf(error)}.`, { cause: error });
+      throw new ModelError('inference_failed', `Inference failed: ${messageOf(error).trim()}.`, { cause: error });
     }
     if (batch.lengths.length === 1) throw tooLarge(batch, error);
   }
@@ -99,7 +99,7 @@ function halve(batch: TokenBatch): readonly [TokenBatch, TokenBatch] {
 function tooLarge(batch: TokenBatch, cause: unknown): ModelError {
   return new ModelError(
     'out_of_memory',
-    `Memory ran out on a single text of ${batch.ids.length} tokens: ${messageOf(cause)}.`,
+    `Memory ran out on a single text of ${batch.ids.length} tokens: ${messageOf(cause).trim()}.`,
     { hint: 'Lower EMBEDDING_THREADS, choose a smaller model or EMBEDDING_DTYPE=int8, or add memory.', cause },
   );
 }

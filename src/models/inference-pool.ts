@@ -1,5 +1,6 @@
 import type { Worker } from 'node:worker_threads';
 import { ModelError, messageOf } from '../errors.ts';
+import { createNativeSection, drainNative, type NativeSection } from './native-section.ts';
 import { startWorker } from './start-worker.ts';
 import type {
   EncodedBatch,
@@ -13,8 +14,6 @@ import type {
 
 /** Batches given to a thread at a time: one runs, the next is there already when it ends. */
 const IN_FLIGHT = 2;
-/** How long a thread may take to end by itself. */
-const CLOSE_MS = 10_000;
 
 interface Job {
   readonly id: number;
@@ -25,6 +24,7 @@ interface Job {
 
 interface Member {
   readonly worker: Worker;
+  readonly section: NativeSection;
   readonly jobs: Map<number, Job>;
   readonly ended: Promise<void>;
   readonly opened: (facts: SessionFacts) => void;
@@ -43,8 +43,11 @@ export class InferencePool {
   #nextId = 0;
   #closed = false;
 
+  readonly #drain = (): void => drainNative([...this.#members].map(({ section }) => section));
+
   private constructor(setup: WorkerSetup) {
     this.#setup = setup;
+    process.once('exit', this.#drain);
   }
 
   /**
@@ -60,7 +63,9 @@ export class InferencePool {
     const facts = await new Promise<SessionFacts>((resolve, reject) => {
       const first = pool.#start(resolve);
       void first.ended.then(() => reject(first.failure));
-      first.worker.ref();
+    }).catch((error: unknown) => {
+      process.off('exit', pool.#drain);
+      throw error;
     });
     for (const member of pool.#members) member.worker.unref();
     pool.#threads = facts.device === 'cpu' ? threads : 1;
@@ -95,6 +100,7 @@ export class InferencePool {
     this.#closed = true;
     for (const job of this.#queue.splice(0)) job.reject(poolClosed());
     await Promise.all([...this.#members].map(closeMember));
+    process.off('exit', this.#drain);
   }
 
   #drop(job: Job, reason: unknown): void {
@@ -126,9 +132,10 @@ export class InferencePool {
   }
 
   #start(opened: Member['opened'] = () => {}): Member {
-    const worker = startWorker(this.#setup);
+    const section = createNativeSection();
+    const worker = startWorker({ ...this.#setup, section });
     const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-    const member: Member = { worker, jobs: new Map(), ended, opened, failure: undefined };
+    const member: Member = { worker, section, jobs: new Map(), ended, opened, failure: undefined };
     this.#members.add(member);
     worker.on('message', (reply: WorkerReply) => this.#receive(member, reply));
     worker.on('error', (cause) => {
@@ -164,12 +171,11 @@ export class InferencePool {
   }
 }
 
+/** Never by terminate(): see native-section.ts. */
 async function closeMember(member: Member): Promise<void> {
   member.worker.ref();
   member.worker.postMessage({ kind: 'close' } satisfies WorkerRequest);
-  const timer = setTimeout(() => void member.worker.terminate(), CLOSE_MS);
   await member.ended;
-  clearTimeout(timer);
 }
 
 function errorOf(failure: WorkerFailure): ModelError {

@@ -79,7 +79,9 @@ export async function openSession(options: SessionOptions): Promise<InferenceSes
 
 async function loadRuntime(): Promise<Runtime> {
   try {
-    return await import('onnxruntime-node');
+    const runtime = await import('onnxruntime-node');
+    runtime.env.logLevel = 'fatal';
+    return runtime;
   } catch (cause) {
     throw new ModelError('onnxruntime_missing', `Local inference needs onnxruntime-node: ${messageOf(cause)}.`, {
       hint: 'Run "npm i onnxruntime-node" in the project that uses reembed.',
@@ -100,6 +102,8 @@ async function create(
       // One session a thread: several threads in one session win less than several sessions.
       intraOpNumThreads: 1,
       interOpNumThreads: 1,
+      // What fails is thrown; printing it too is not a library's business.
+      logSeverityLevel: 4,
       // Shapes differ from batch to batch: remembered patterns would only fill memory.
       enableMemPattern: false,
       ...(options.dtype === 'int8' ? { extra: { optimization: { disable_specified_optimizers: SLOW_ON_INT8 } } } : {}),

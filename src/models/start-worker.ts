@@ -2,10 +2,10 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { packageRoot } from './package-root.ts';
-import type { WorkerSetup } from './worker-messages.ts';
+import type { ThreadSetup } from './worker-messages.ts';
 
 /** Starts an inference thread from the build, or from the sources when these are what runs. */
-export function startWorker(setup: WorkerSetup): Worker {
+export function startWorker(setup: ThreadSetup): Worker {
   const options = { workerData: setup, name: 'reembed inference' };
   if (!import.meta.url.endsWith('.ts')) {
     // Also from the CommonJS bundle, whose own directory has no worker.

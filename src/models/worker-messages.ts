@@ -1,4 +1,5 @@
 import type { Device } from '../config/types.ts';
+import type { NativeSection } from './native-section.ts';
 import type { Pooling } from './pooling.ts';
 import type { SessionOptions } from './session.ts';
 
@@ -11,6 +12,11 @@ export interface WorkerSetup {
   readonly padId: number;
   /** Token ids of some text: one run of them tells the dimensions. */
   readonly sample: Int32Array;
+}
+
+/** The setup of one thread. */
+export interface ThreadSetup extends WorkerSetup {
+  readonly section: NativeSection;
 }
 
 /** Token ids of a batch, one text after the other, without padding. */

@@ -1,15 +1,16 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { ModelError, messageOf } from '../errors.ts';
 import { encodeBatch, inspectSession } from './encode-batch.ts';
+import { insideNative } from './native-section.ts';
 import { type InferenceSession, openSession } from './session.ts';
-import type { WorkerFailure, WorkerReply, WorkerRequest, WorkerSetup } from './worker-messages.ts';
+import type { ThreadSetup, WorkerFailure, WorkerReply, WorkerRequest } from './worker-messages.ts';
 
 /** An inference thread: its own session, one batch after the other. */
-async function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup): Promise<void> {
+async function serve(port: NonNullable<typeof parentPort>, setup: ThreadSetup): Promise<void> {
   let session: InferenceSession;
   try {
-    session = await openSession(setup.session);
-    const facts = await inspectSession(session, setup.sample);
+    session = await insideNative(setup.section, () => openSession(setup.session));
+    const facts = await insideNative(setup.section, () => inspectSession(session, setup.sample));
     port.postMessage({ kind: 'ready', facts } satisfies WorkerReply);
   } catch (error) {
     port.postMessage({ kind: 'failed', failure: failureOf(error) } satisfies WorkerReply);
@@ -24,16 +25,16 @@ async function serve(port: NonNullable<typeof parentPort>, setup: WorkerSetup): 
 async function answer(
   port: NonNullable<typeof parentPort>,
   session: InferenceSession,
-  setup: WorkerSetup,
+  setup: ThreadSetup,
   request: WorkerRequest,
 ): Promise<void> {
   if (request.kind === 'close') {
-    await session.release();
+    await insideNative(setup.section, () => session.release());
     port.close();
     return;
   }
   try {
-    const encoded = await encodeBatch(session, setup, request.batch);
+    const encoded = await insideNative(setup.section, () => encodeBatch(session, setup, request.batch));
     const reply: WorkerReply = { kind: 'encoded', id: request.id, encoded };
     port.postMessage(reply, [encoded.vectors.buffer as ArrayBuffer]);
   } catch (error) {
@@ -44,7 +45,7 @@ async function answer(
 function failureOf(error: unknown): WorkerFailure {
   return error instanceof ModelError
     ? { code: error.code, message: error.message, hint: error.hint }
-    : { code: 'inference_failed', message: `Inference failed: ${messageOf(error)}.`, hint: undefined };
+    : { code: 'inference_failed', message: `Inference failed: ${messageOf(error).trim()}.`, hint: undefined };
 }
 
-if (parentPort !== null) await serve(parentPort, workerData as WorkerSetup);
+if (parentPort !== null) await serve(parentPort, workerData as ThreadSetup);

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { ModelError, ProviderError } from '../errors.ts';
 import { planBatches } from '../models/batching.ts';
 import type { LocalModel } from '../models/local-model.ts';
@@ -65,6 +66,8 @@ async function inWindows(
 ): Promise<EmbedResult> {
   const stop = new AbortController();
   const signal = options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]);
+  // Every waiting batch listens.
+  setMaxListeners(0, signal);
   const encoding: Promise<Float32Array[]>[] = [];
   const tokenKeys: string[] = [];
   let tokens = 0;

@@ -1,0 +1,136 @@
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { encodeOnnxModel, type OnnxNode, type OnnxTensor } from './onnx-writer.ts';
+
+export interface RandomModelOptions {
+  readonly dimensions?: number;
+  readonly pooling?: 'mean' | 'cls' | 'lasttoken';
+  readonly normalize?: boolean;
+  readonly maxTokens?: number;
+  /** Written to config_sentence_transformers.json; without it the model has no such file. */
+  readonly prompts?: Readonly<Record<string, string>>;
+  /** The graph asks for more memory than there is when a batch has more texts. */
+  readonly largestBatch?: number;
+  /** False: neither modules.json nor a pooling module, as with a bare transformer. */
+  readonly modules?: boolean;
+}
+
+/** Entries of the BERT vocabulary in the bundled tokenizer. */
+const VOCABULARY = 30_522;
+const TOKENIZER = fileURLToPath(new URL('../models/all-MiniLM-L6-v2/tokenizer.json', import.meta.url));
+const MODULE_TYPES = 'sentence_transformers.models';
+
+/**
+ * Writes a model directory of the form of bge-small (BERT tokenizer, files of sentence-transformers, ONNX graph) whose
+ * weights are random: its vectors mean nothing, but pooling, prefixes and limits can be checked against arithmetic.
+ * The state of a token is its embedding plus the mean of the embeddings of all tokens of its text.
+ * @returns the embedding table, `[30522, dimensions]`, row-major.
+ */
+export async function writeRandomModel(directory: string, options: RandomModelOptions = {}): Promise<Float32Array> {
+  const { dimensions = 32, pooling = 'cls', normalize = true, maxTokens = 512, prompts, modules = true } = options;
+  await mkdir(join(directory, 'onnx'), { recursive: true });
+  await mkdir(join(directory, '1_Pooling'), { recursive: true });
+  const table = randomTable(VOCABULARY * dimensions);
+  const graph = encodeOnnxModel(graphOf(table, dimensions, options.largestBatch));
+  await writeFile(join(directory, 'onnx', 'model.onnx'), graph);
+  await copyFile(TOKENIZER, join(directory, 'tokenizer.json'));
+  await writeJson(directory, 'config.json', { model_type: 'bert', max_position_embeddings: 512, pad_token_id: 0 });
+  await writeJson(directory, 'tokenizer_config.json', { pad_token: '[PAD]', model_max_length: 512 });
+  if (modules) {
+    await writeJson(directory, 'sentence_bert_config.json', { max_seq_length: maxTokens, do_lower_case: false });
+    await writeJson(directory, 'modules.json', [
+      { idx: 0, name: '0', path: '', type: `${MODULE_TYPES}.Transformer` },
+      { idx: 1, name: '1', path: '1_Pooling', type: `${MODULE_TYPES}.Pooling` },
+      ...(normalize ? [{ idx: 2, name: '2', path: '2_Normalize', type: `${MODULE_TYPES}.Normalize` }] : []),
+    ]);
+    await writeJson(directory, '1_Pooling/config.json', {
+      word_embedding_dimension: dimensions,
+      pooling_mode_cls_token: pooling === 'cls',
+      pooling_mode_mean_tokens: pooling === 'mean',
+      pooling_mode_lasttoken: pooling === 'lasttoken',
+    });
+  }
+  if (prompts !== undefined) await writeJson(directory, 'config_sentence_transformers.json', { prompts });
+  return table;
+}
+
+async function writeJson(directory: string, name: string, value: unknown): Promise<void> {
+  await writeFile(join(directory, name), `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** Uniform in -1..1, the same in every run: a 32-bit linear congruential generator (Numerical Recipes). */
+function randomTable(size: number): Float32Array {
+  let state = 42;
+  return Float32Array.from({ length: size }, () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 31 - 1;
+  });
+}
+
+function graphOf(table: Float32Array, dimensions: number, largestBatch: number | undefined) {
+  const constants: OnnxTensor[] = [
+    { name: 'table', dims: [VOCABULARY, dimensions], data: table },
+    { name: 'one', dims: [1], data: BigInt64Array.of(1n) },
+    { name: 'two', dims: [1], data: BigInt64Array.of(2n) },
+  ];
+  const nodes: OnnxNode[] = [
+    { op: 'Gather', inputs: ['table', 'input_ids'], output: 'embedded' },
+    { op: 'Cast', inputs: ['attention_mask'], output: 'mask', attributes: { to: 1 } },
+    { op: 'Unsqueeze', inputs: ['mask', 'two'], output: 'mask3' },
+    { op: 'Mul', inputs: ['embedded', 'mask3'], output: 'masked' },
+    { op: 'ReduceSum', inputs: ['masked', 'one'], output: 'sum', attributes: { keepdims: 1 } },
+    { op: 'ReduceSum', inputs: ['mask3', 'one'], output: 'count', attributes: { keepdims: 1 } },
+    { op: 'Div', inputs: ['sum', 'count'], output: 'context' },
+  ];
+  const states = largestBatch === undefined ? 'last_hidden_state' : 'states';
+  nodes.push({ op: 'Add', inputs: ['embedded', 'context'], output: states });
+  if (largestBatch !== undefined) addMemoryLimit(constants, nodes, largestBatch);
+  return {
+    inputs: ['input_ids', 'attention_mask', 'token_type_ids'],
+    output: 'last_hidden_state',
+    dimensions,
+    constants,
+    nodes,
+  };
+}
+
+/** Beside the states, allocates one value, or 2^58 values when there are more texts than `limit`: more than any machine has. */
+function addMemoryLimit(constants: OnnxTensor[], nodes: OnnxNode[], limit: number): void {
+  constants.push(
+    { name: 'zero', dims: [1], data: BigInt64Array.of(0n) },
+    { name: 'limit', dims: [1], data: BigInt64Array.of(BigInt(limit)) },
+    { name: 'huge', dims: [1], data: BigInt64Array.of(2n ** 58n) },
+  );
+  nodes.push(
+    { op: 'Shape', inputs: ['input_ids'], output: 'shape' },
+    { op: 'Gather', inputs: ['shape', 'zero'], output: 'texts' },
+    { op: 'Sub', inputs: ['texts', 'limit'], output: 'above' },
+    { op: 'Max', inputs: ['above', 'zero'], output: 'excess' },
+    { op: 'Min', inputs: ['excess', 'one'], output: 'isAbove' },
+    { op: 'Mul', inputs: ['isAbove', 'huge'], output: 'hugeExcess' },
+    { op: 'Add', inputs: ['hugeExcess', 'one'], output: 'ballastShape' },
+    { op: 'ConstantOfShape', inputs: ['ballastShape'], output: 'ballast' },
+    { op: 'Gather', inputs: ['ballast', 'zero'], output: 'nothing' },
+    { op: 'Add', inputs: ['states', 'nothing'], output: 'last_hidden_state' },
+  );
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: { dimensions: { type: 'string', default: '384' }, 'query-prefix': { type: 'string' } },
+  });
+  const [directory] = positionals;
+  if (directory === undefined) {
+    console.error('usage: make-random-model.ts <directory> [--dimensions 384] [--query-prefix "query: "]');
+    process.exit(2);
+  }
+  const prefix = values['query-prefix'];
+  await writeRandomModel(directory, {
+    dimensions: Number(values.dimensions),
+    ...(prefix === undefined ? {} : { prompts: { query: prefix } }),
+  });
+  console.log(`Wrote a random-weights model of the form of bge-small to ${directory}.`);
+}
