@@ -1,6 +1,27 @@
 import type { Command } from '../command.ts';
+import { backfill } from './backfill.ts';
+import { backup } from './backup.ts';
 import { down } from './down.ts';
+import { finalize } from './finalize.ts';
+import { restore } from './restore.ts';
+import { rollback } from './rollback.ts';
+import { search } from './search.ts';
+import { status } from './status.ts';
+import { swap } from './swap.ts';
 import { up } from './up.ts';
+import { verify } from './verify.ts';
 
 /** The verbs in the order of `--help`; one that does not work yet is not among them. */
-export const commands: readonly Command[] = [up, down];
+export const commands: readonly Command[] = [
+  up,
+  down,
+  backfill,
+  swap,
+  rollback,
+  finalize,
+  backup,
+  restore,
+  status,
+  verify,
+  search,
+];

@@ -1,0 +1,27 @@
+import { durationText } from '../../reports/progress-text.ts';
+import { type FillResult, fill } from '../../steps/fill.ts';
+import { defineCommand, migrationFlags } from '../command.ts';
+import { count, number } from '../text.ts';
+import { withMigration } from '../with-migration.ts';
+
+/** `reembed backfill`: what 006 does, to run beside the application as long as it takes. */
+export const backfill = defineCommand({
+  usage: 'backfill',
+  describe: 'Embed every pending row; resumes where it stopped',
+  flags: migrationFlags,
+  run: async (flags, cli) => {
+    const result = await withMigration(flags, cli, fill);
+    cli.output.result(result, describe(result));
+    return 0;
+  },
+});
+
+function describe({ rows, run }: FillResult): string {
+  if (rows === undefined) return 'Nothing to do: the migration is swapped.';
+  const state =
+    `${number(rows.done)} of ${count(rows.total, 'row')} embedded, ${number(rows.pending)} pending, ` +
+    `${number(rows.skipped)} without text, ${number(rows.quarantined)} in quarantine`;
+  if (run === undefined) return `Nothing to do: ${state}.`;
+  const cut = run.truncated === 0 ? '' : `, ${count(run.truncated, 'text')} cut to the model's limit`;
+  return `${state}.\n${count(run.written, 'row')} written in ${durationText(run.seconds)}${cut}.`;
+}

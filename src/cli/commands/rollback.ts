@@ -1,0 +1,16 @@
+import { undoCutOver } from '../../steps/undo-cut-over.ts';
+import { defineCommand, migrationFlags } from '../command.ts';
+import { withMigration } from '../with-migration.ts';
+
+/** `reembed rollback`: what the down of 007 does. */
+export const rollback = defineCommand({
+  usage: 'rollback',
+  describe: 'Exchange the columns back, while the old one is kept',
+  flags: migrationFlags,
+  run: async (flags, cli) => {
+    const result = await withMigration(flags, cli, undoCutOver);
+    const back = 'The application reads the old vectors again; its writers must return to the old model now.';
+    cli.output.result(result, result.changed ? back : 'Nothing to do: the migration is not swapped.');
+    return 0;
+  },
+});

@@ -1,0 +1,43 @@
+import { readStatus, type Status } from '../../inspect/status.ts';
+import { defineCommand, migrationFlags } from '../command.ts';
+import { columns, number } from '../text.ts';
+import { withMigration } from '../with-migration.ts';
+
+/** `reembed status`: where the migration stands, counted from the table. */
+export const status = defineCommand({
+  usage: 'status',
+  describe: 'Where the migration stands',
+  flags: migrationFlags,
+  run: async (flags, cli) => {
+    const found = await withMigration(flags, cli, readStatus);
+    cli.output.result(found, describe(found));
+    return 0;
+  },
+});
+
+function describe(found: Status): string {
+  const { rows, model } = found;
+  const tally = `${number(rows.done)} done, ${number(rows.pending)} pending, ${number(rows.skipped)} without text, ${number(rows.quarantined)} in quarantine`;
+  const lines: [string, string][] = [
+    ['Migration', found.migration],
+    ['Table', found.table],
+    ['Phase', found.phase],
+    ['Rows', `${number(rows.total)}: ${tally}`],
+    ['Model', `${model.from ?? 'unknown'} → ${model.to}`],
+    ['Active', `the ${found.active} vectors, in ${found.column}`],
+  ];
+  if (found.newColumn !== null && found.newColumn !== found.column) lines.push(['New column', found.newColumn]);
+  if (found.keptColumn !== null) lines.push(['Kept column', found.keptColumn]);
+  if (found.missingOld !== null) lines.push(['Without old', `${number(found.missingOld)} rows have no old vector`]);
+  for (const { name, kind, valid, column } of found.indexes) {
+    lines.push(['Index', `${name} (${kind}) on ${column}${valid ? '' : ', INVALID'}`]);
+  }
+  for (const saved of found.backups)
+    lines.push(['Backup', `${saved.path} (${saved.column}, ${number(saved.rows)} rows)`]);
+  if (found.lease !== null) {
+    const { holder, step, expired } = found.lease;
+    lines.push(['At work', `${holder}, ${step}${expired ? ' (no heartbeat: ended or stuck)' : ''}`]);
+  }
+  for (const warning of found.warnings) lines.push(['Warning', warning]);
+  return columns(lines);
+}

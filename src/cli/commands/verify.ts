@@ -1,0 +1,58 @@
+import { ModelError, ProviderError } from '../../errors.ts';
+import { type VerifyReport, verify as verifyMigration } from '../../inspect/verify.ts';
+import { lazyProvider } from '../../steps/provider.ts';
+import { defineCommand, migrationFlags } from '../command.ts';
+import { columns } from '../text.ts';
+import { wholeNumber } from '../whole-number.ts';
+import { withMigration } from '../with-migration.ts';
+
+/** `reembed verify`: recounts and recomputes what the migration promises. 3 when the model could not be asked. */
+export const verify = defineCommand({
+  usage: 'verify',
+  describe: 'Recount, and embed rows again to compare',
+  flags: (yargs) =>
+    migrationFlags(yargs)
+      .option('full', { type: 'boolean', default: false, describe: 'All rows instead of a sample' })
+      .option('sample', {
+        type: 'string',
+        requiresArg: true,
+        coerce: wholeNumber('sample', 200),
+        describe: 'Rows to embed again, at least 200',
+      })
+      .option('seed', {
+        type: 'string',
+        requiresArg: true,
+        coerce: wholeNumber('seed', 0),
+        describe: 'Chooses the sample; printed, so that a run can be repeated',
+      }),
+  run: async (flags, cli) => {
+    const { full, sample, seed } = flags;
+    try {
+      const report = await withMigration(flags, cli, async (ctx) => {
+        const provider = lazyProvider(ctx, ctx.definition);
+        try {
+          const options = { full, ...(sample !== undefined && { sample }), ...(seed !== undefined && { seed }) };
+          return await verifyMigration(ctx, { ...options, provider: () => provider.get() });
+        } finally {
+          await provider.close();
+        }
+      });
+      cli.output.result(report, describe(report));
+      return report.ok ? 0 : 1;
+    } catch (error) {
+      if (!(error instanceof ModelError || error instanceof ProviderError)) throw error;
+      cli.output.failure(error);
+      return 3;
+    }
+  },
+});
+
+function describe(report: VerifyReport): string {
+  const lines = report.checks.map(({ name, ok, detail }): [string, string] => [
+    `${ok ? 'ok  ' : 'FAIL'}  ${name}`,
+    detail,
+  ]);
+  const failed = report.checks.filter((check) => !check.ok).length;
+  const verdict = failed === 0 ? 'Verified' : `${failed} of ${report.checks.length} checks failed`;
+  return `${columns(lines)}\n${verdict}: ${report.table}.${report.column}, migration ${report.migration}, seed ${report.seed}.`;
+}

@@ -1,0 +1,20 @@
+/** `1 row`, `1,000 rows`. */
+export function count(value: number, singular: string, plural = `${singular}s`): string {
+  return `${number(value)} ${value === 1 ? singular : plural}`;
+}
+
+export function number(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}
+
+/** Two columns, the second one aligned. */
+export function columns(lines: readonly (readonly [string, string])[]): string {
+  const width = Math.max(0, ...lines.map(([name]) => name.length));
+  return lines.map(([name, value]) => `${name.padEnd(width)}  ${value}`.trimEnd()).join('\n');
+}
+
+/** Text on one line of at most `width` characters. */
+export function shorten(text: string, width: number): string {
+  const line = text.replaceAll(/\s+/g, ' ').trim();
+  return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`;
+}
