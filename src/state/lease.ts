@@ -120,13 +120,13 @@ async function keepAlive(ctx: MigrationContext, step: Step, holder: string, toke
   const id = ctx.definition.id;
   const table = `${quoteIdentifier(stateSchema)}.leases`;
   const lost = new AbortController();
-  let session: Session | undefined = await ctx.db.openSession();
+  let session: Session | undefined = await openBeatSession(ctx);
   let beating: Promise<void> | undefined;
   let label: string = step;
 
   async function beat(): Promise<void> {
     try {
-      session ??= await ctx.db.openSession();
+      session ??= await openBeatSession(ctx);
       const { rowCount } = await session.query(
         `UPDATE ${table} SET step = $4, expires = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3)
          WHERE migration_id = $1 AND token = $2`,
@@ -155,14 +155,16 @@ async function keepAlive(ctx: MigrationContext, step: Step, holder: string, toke
     (leaseSeconds * 1000) / 4,
   );
   timer.unref();
-  session.keepProcess(false);
 
   return {
     token,
     lost: lost.signal,
     async park() {
       label = `${PARKED}${step}`;
-      await awaited(beat);
+      session?.keepProcess(true);
+      await beating;
+      await beat();
+      session?.keepProcess(false);
     },
     async release() {
       clearInterval(timer);
@@ -181,4 +183,11 @@ async function keepAlive(ctx: MigrationContext, step: Step, holder: string, toke
       }
     },
   };
+}
+
+/** A heartbeat must not keep a process alive whose work is done. */
+async function openBeatSession(ctx: MigrationContext): Promise<Session> {
+  const session = await ctx.db.openSession();
+  session.keepProcess(false);
+  return session;
 }
