@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Queryable, Session } from '../db/types.ts';
+import type { Queryable } from '../db/types.ts';
 import { BusyError, type Step } from '../errors.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import { type MigrationContext, throwIfStopped } from './context.ts';
+import { startHeartbeat } from './heartbeat.ts';
 
 /** A lease as the state has it. */
 export interface LeaseRow {
@@ -116,78 +117,28 @@ async function tryTake(ctx: MigrationContext, step: Step, holder: string): Promi
 }
 
 async function keepAlive(ctx: MigrationContext, step: Step, holder: string, token: string): Promise<Lease> {
-  const { stateSchema, leaseSeconds } = ctx.runtime;
-  const id = ctx.definition.id;
-  const table = `${quoteIdentifier(stateSchema)}.leases`;
   const lost = new AbortController();
-  let session: Session | undefined = await openBeatSession(ctx);
-  let beating: Promise<void> | undefined;
-  let label: string = step;
-
-  async function beat(): Promise<void> {
-    try {
-      session ??= await openBeatSession(ctx);
-      const { rowCount } = await session.query(
-        `UPDATE ${table} SET step = $4, expires = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3)
-         WHERE migration_id = $1 AND token = $2`,
-        [id, token, leaseSeconds, label],
-      );
-      if (rowCount > 0) return;
-      clearInterval(timer);
-      lost.abort(
-        new BusyError('lease_lost', `Another process took over the migration "${id}" from ${holder}.`, {
-          hint: 'Look at it with "reembed status".',
-        }),
-      );
-    } catch {
-      // A broken connection is made anew at the next beat; until then the fencing token protects the data.
-      await session?.close().catch(() => undefined);
-      session = undefined;
-    }
-  }
-
-  const timer = setInterval(
-    () => {
-      beating ??= beat().finally(() => {
-        beating = undefined;
-      });
+  const heartbeat = await startHeartbeat(
+    {
+      db: ctx.db,
+      stateSchema: ctx.runtime.stateSchema,
+      migrationId: ctx.definition.id,
+      token,
+      leaseSeconds: ctx.runtime.leaseSeconds,
+      onLost: () => lost.abort(lostTo(ctx.definition.id, holder)),
     },
-    (leaseSeconds * 1000) / 4,
+    step,
   );
-  timer.unref();
-
   return {
     token,
     lost: lost.signal,
-    async park() {
-      label = `${PARKED}${step}`;
-      session?.keepProcess(true);
-      await beating;
-      await beat();
-      session?.keepProcess(false);
-    },
-    async release() {
-      clearInterval(timer);
-      try {
-        session?.keepProcess(true);
-        await beating;
-        session ??= await ctx.db.openSession();
-        await session.query(
-          `UPDATE ${table} SET holder = NULL, step = NULL, expires = NULL WHERE migration_id = $1 AND token = $2`,
-          [id, token],
-        );
-      } catch {
-        // The database is gone: the lease ends by itself.
-      } finally {
-        await session?.close().catch(() => undefined);
-      }
-    },
+    park: () => heartbeat.relabel(`${PARKED}${step}`),
+    release: () => heartbeat.stop(),
   };
 }
 
-/** A heartbeat must not keep a process alive whose work is done. */
-async function openBeatSession(ctx: MigrationContext): Promise<Session> {
-  const session = await ctx.db.openSession();
-  session.keepProcess(false);
-  return session;
+function lostTo(id: string, holder: string): BusyError {
+  return new BusyError('lease_lost', `Another process took over the migration "${id}" from ${holder}.`, {
+    hint: 'Look at it with "reembed status".',
+  });
 }
