@@ -1,3 +1,5 @@
+import { modelFromEnv } from '../config/model-from-env.ts';
+import { loadRuntimeSettings } from '../config/runtime.ts';
 import type { ModelReference } from '../config/types.ts';
 import { createProvider, type ProviderOptions } from './create-provider.ts';
 import type { EmbeddingProvider, ModelFingerprint, ProviderHealth } from './types.ts';
@@ -31,6 +33,29 @@ export class EmbeddingsService {
   static async init(settings: EmbeddingsSettings): Promise<EmbeddingsService> {
     const { model, ...options } = settings;
     return new EmbeddingsService(await createProvider(model, options));
+  }
+
+  /**
+   * Opens the model that the environment names: `EMBEDDING_PROVIDER`, `EMBEDDING_MODEL`, `EMBEDDING_DIMENSIONS`,
+   * `EMBEDDING_DEVICE`, `EMBEDDING_DTYPE`, `EMBEDDING_THREADS`, `EMBEDDING_BATCH_SIZE`, `REEMBED_MODELS_DIR`.
+   * @throws ConfigError naming each variable that is wrong; else as `init`.
+   */
+  static async initFromEnv(
+    options: Pick<EmbeddingsSettings, 'onNotice'> & {
+      readonly env?: Readonly<Record<string, string | undefined>>;
+    } = {},
+  ): Promise<EmbeddingsService> {
+    const { device, dtype, threads, batchSize, modelsDir } = loadRuntimeSettings(options.env);
+    const { onNotice } = options;
+    return EmbeddingsService.init({
+      model: modelFromEnv(options.env),
+      device,
+      dtype,
+      threads,
+      batchSize,
+      modelsDir,
+      onNotice,
+    });
   }
 
   /**

@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest';
+import { EmbeddingsService } from '../../../src/providers/embeddings-service.ts';
+import { cosine } from '../../../src/vector/math.ts';
+import { goldenTexts } from '../models/golden.ts';
+
+const bundled = {
+  EMBEDDING_MODEL: 'sentence-transformers/all-MiniLM-L6-v2',
+  EMBEDDING_DIMENSIONS: '384',
+  EMBEDDING_DEVICE: 'cpu',
+  EMBEDDING_THREADS: '1',
+};
+
+test('encodes with the model of the environment, in order, and says where it runs', async () => {
+  const notices: string[] = [];
+  const service = await EmbeddingsService.initFromEnv({ env: bundled, onNotice: (message) => notices.push(message) });
+  const golden = goldenTexts();
+  const vectors = await service.encodeTexts(
+    golden.map(({ text }) => text),
+    { batchSize: 1 },
+  );
+  const health = await service.healthCheck();
+  await service.close();
+  expect(notices).toEqual(['sentence-transformers/all-MiniLM-L6-v2 (int8) runs on cpu, 1 thread']);
+  expect(health).toMatchObject({ ok: true, device: 'cpu (1 thread)', dimensions: 384 });
+  expect(vectors).toHaveLength(golden.length);
+  // One text a batch: nothing else in it moves the int8 activations, so the stated cosines hold.
+  for (const [index, { embedding, int8Cosine }] of golden.entries()) {
+    const similarity = cosine(vectors[index] ?? new Float32Array(), embedding);
+    expect(Math.abs(similarity - int8Cosine)).toBeLessThan(0.005);
+  }
+});
+
+test('a model that is not there names the ways on', async () => {
+  const env = { REEMBED_MODELS_DIR: '/nonexistent' };
+  await expect(EmbeddingsService.initFromEnv({ env })).rejects.toMatchObject({
+    code: 'model_missing',
+    message: 'The model BAAI/bge-small-en-v1.5 is neither a directory nor under /nonexistent.',
+  });
+});
+
+test('hash/<dimensions> needs no other variable', async () => {
+  const service = await EmbeddingsService.initFromEnv({ env: { EMBEDDING_MODEL: 'hash/64' } });
+  expect((await service.encodeTexts(['a']))[0]).toHaveLength(64);
+  await service.close();
+});
+
+test('wrong variables are named together', async () => {
+  const env = { EMBEDDING_DIMENSIONS: 'many', EMBEDDING_PROVIDER: 'magic' };
+  const error = await EmbeddingsService.initFromEnv({ env }).catch((reason) => reason);
+  expect(error).toMatchObject({ code: 'config_invalid' });
+  expect(error.message).toMatch(/EMBEDDING_DIMENSIONS/);
+  expect(error.message).toMatch(/EMBEDDING_PROVIDER/);
+});
