@@ -2,7 +2,8 @@ import type { StoredFingerprint } from '../state/models.ts';
 
 /** What two fingerprints do not agree on, one line a field: `dtype is int8, was fp32`. Files are named, not shown. */
 export function modelDifferences(stored: StoredFingerprint, present: StoredFingerprint): string[] {
-  const fields = [...new Set([...Object.keys(stored), ...Object.keys(present)])];
+  // How the configuration wrote the name is kept beside the fingerprint; the model itself does not know it.
+  const fields = [...new Set([...Object.keys(stored), ...Object.keys(present)])].filter((f) => f !== 'configuredAs');
   return fields.flatMap((field) => {
     const was = sorted(stored[field]);
     const is = sorted(present[field]);
