@@ -1,12 +1,13 @@
 import { messageOf, ReembedError } from '../errors.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
-import { describeLease, readLease } from '../state/lease.ts';
+import { describeLease } from '../state/lease.ts';
 import { listQuarantine } from '../state/quarantine.ts';
 import { findRecord } from '../state/resolve.ts';
 import { annIndexesOn, type TableFacts } from './facts.ts';
 import { errorFinding, type Finding, warningFinding } from './finding.ts';
 import { readOtherVectorColumns } from './other-vector-columns.ts';
 import { preflight } from './preflight.ts';
+import { readWorkingLease } from './working-lease.ts';
 
 export interface DoctorOptions {
   /** Looks at the model's files without loading the model, and throws when something is wrong with them. */
@@ -98,8 +99,8 @@ async function stateFindings(ctx: MigrationContext, seen: readonly Finding[]): P
   if (record === undefined) return [];
   const { stateSchema } = ctx.runtime;
   const findings: Finding[] = [];
-  const lease = await readLease(ctx.db, stateSchema, record.id);
-  if (lease !== undefined && lease.holder !== null && lease.expired) {
+  const lease = await readWorkingLease(ctx.db, stateSchema, record.id);
+  if (lease?.expired === true) {
     findings.push(
       warningFinding(
         'lease_expired',

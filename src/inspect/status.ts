@@ -2,7 +2,6 @@ import { readTable, readVectorExtension } from '../db/catalog.ts';
 import type { TableInfo, VectorExtension } from '../db/catalog-types.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
-import { readLease } from '../state/lease.ts';
 import { readModel } from '../state/models.ts';
 import { listRecords, type MigrationRecord, type SavedBackup } from '../state/records.ts';
 import { newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
@@ -11,6 +10,7 @@ import { annIndexesOn } from './facts.ts';
 import { listEvents, type MigrationEvent } from './list-events.ts';
 import { type ReconciledMigration, reconcile, type StatusPhase } from './reconcile.ts';
 import { type RowTally, tallyRows, tallyUntouched } from './row-counts.ts';
+import { readWorkingLease } from './working-lease.ts';
 
 export interface StatusIndex {
   readonly name: string;
@@ -154,7 +154,7 @@ async function missingOld(
 }
 
 async function currentLease(ctx: MigrationContext): Promise<Status['lease']> {
-  const lease = await readLease(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
-  if (lease === undefined || lease.holder === null) return null;
+  const lease = await readWorkingLease(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
+  if (lease === undefined) return null;
   return { holder: lease.holder, step: lease.step ?? '', expired: lease.expired };
 }
