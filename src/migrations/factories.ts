@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import { loadRuntimeSettings } from '../config/runtime.ts';
 import type { MigrationDefinition, RuntimeSettings } from '../config/types.ts';
 import { connectDatabase } from '../db/connect.ts';
-import { InterruptedError } from '../errors.ts';
+import { InterruptedError, ReembedError } from '../errors.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { cutOver } from '../steps/cut-over.ts';
 import { expand } from '../steps/expand.ts';
@@ -72,10 +72,19 @@ async function runUnderKnex(
   const onProgress = printProgress(process.stderr, runtime.log);
   try {
     await step({ db, definition, runtime, signal: stop.signal, onProgress, parkLease: true });
+  } catch (error) {
+    throw presentable(error);
   } finally {
     stop.remove();
     await db.close();
   }
+}
+
+/** knex prints an error's stack and nothing else of it: for a refusal that was meant, that is the message and the next command. */
+function presentable(error: unknown): unknown {
+  if (error instanceof ReembedError)
+    error.stack = [error.message, ...(error.hint === undefined ? [] : [error.hint])].join('\n');
+  return error;
 }
 
 /** Under knex a signal becomes an error at the next safe place, so that knex frees its lock itself. */

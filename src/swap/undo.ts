@@ -163,7 +163,7 @@ function oldVectorsMissing({ record, table }: ResolvedMigration, count: number, 
   const more = count > 1_000 ? 'more than 1000' : String(count);
   return new IntegrityError(
     'old_vectors_missing',
-    `${more} rows of ${table.schema}.${table.name} have no old vector: they were written after the swap${filled ? ', and the old model did not fill them' : ''}.`,
+    `${more} rows of ${table.schema}.${table.name} have no old vector: written or edited since the swap, or never embedded by the old model${filled ? ', which did not fill them' : ''}.`,
     {
       step: 'cut-over',
       hint: 'Configure the old model (EMBEDDING_OLD_PROVIDER, EMBEDDING_OLD_MODEL, EMBEDDING_OLD_DIMENSIONS), which fills them, or set REEMBED_ROLLBACK=accept-missing to leave them without a vector.',
