@@ -16,6 +16,8 @@ export interface SessionOptions {
   readonly graphOptimizationLevel: GraphOptimization | undefined;
   /** The output to read where the manifest names one. */
   readonly output: string | undefined;
+  /** Threads inside the session (1). */
+  readonly threads?: number;
 }
 
 /** A batch as int64 matrices `[batch, sequence]`. */
@@ -48,7 +50,7 @@ const SLOW_ON_INT8 = 'SkipLayerNormFusion;BiasGeluFusion;BiasSkipLayerNormFusion
 const PREFERRED_OUTPUTS = ['sentence_embedding', 'last_hidden_state', 'token_embeddings'];
 
 /**
- * Opens one single-threaded session. On `auto`, CUDA where its libraries are installed and it works, else the CPU;
+ * Opens one session. On `auto`, CUDA where its libraries are installed and it works, else the CPU;
  * a device that was asked for by name is taken or refused, never replaced.
  * @throws ModelError when onnxruntime-node is missing, the device is refused or the graph is not an embedding model's.
  */
@@ -99,8 +101,8 @@ async function create(
     return await runtime.InferenceSession.create(options.graph, {
       executionProviders: [device],
       graphOptimizationLevel: options.graphOptimizationLevel ?? 'all',
-      // One session a thread: several threads in one session win less than several sessions.
-      intraOpNumThreads: 1,
+      // Several threads in one session win less than several sessions of one thread each.
+      intraOpNumThreads: options.threads ?? 1,
       interOpNumThreads: 1,
       // What fails is thrown; printing it too is not a library's business.
       logSeverityLevel: 4,

@@ -1,0 +1,84 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Dtype } from '../config/types.ts';
+import { readManifest } from './manifest.ts';
+import { defaultModelsDir, resolveModelFiles } from './model-files.ts';
+import { packageRoot } from './package-root.ts';
+
+/** A model on this machine. Without a manifest only its files tell what it is. */
+export interface ListedModel {
+  readonly name: string;
+  readonly directory: string;
+  readonly bundled: boolean;
+  readonly dimensions: number | null;
+  readonly dtype: Dtype | null;
+  readonly license: string | null;
+  /** Bytes of all files of the manifest. */
+  readonly bytes: number | null;
+}
+
+/** The bundled models and those below `modelsDir`, as `<org>/<name>`. Reads manifests only; loads and checks nothing. */
+export async function listModels(modelsDir: string = defaultModelsDir()): Promise<readonly ListedModel[]> {
+  const bundled = join(packageRoot(), 'models');
+  const own = await Promise.all((await folders(modelsDir)).map(async (org) => within(modelsDir, org)));
+  return Promise.all([
+    ...(await folders(bundled)).map((name) => describeModel(join(bundled, name), name, true)),
+    ...own.flat().map(([directory, name]) => describeModel(directory, name, false)),
+  ]);
+}
+
+export interface VerifiedModel {
+  readonly name: string;
+  readonly directory: string;
+  readonly dtype: Dtype;
+  /** `match`: sizes and checksums are those of the manifest; `no manifest`: there was nothing to compare with. */
+  readonly result: 'match' | 'no manifest';
+  /** sha256 of each file that takes part in inference. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/**
+ * Compares every file of a model with its manifest.
+ *
+ * @throws ModelError `model_missing`, `model_file_altered`, `dtype_missing`
+ */
+export async function verifyModel(
+  model: string,
+  options: { readonly dtype?: Dtype | undefined; readonly modelsDir?: string | undefined } = {},
+): Promise<VerifiedModel> {
+  const { name, directory, dtype, manifest, hashes } = await resolveModelFiles(model, options);
+  return { name, directory, dtype, result: manifest === undefined ? 'no manifest' : 'match', files: hashes };
+}
+
+async function describeModel(directory: string, name: string, bundled: boolean): Promise<ListedModel> {
+  const manifest = await readManifest(directory);
+  const sizes = manifest === undefined ? [] : Object.values(manifest.files);
+  return {
+    name: manifest?.name ?? name,
+    directory,
+    bundled,
+    dimensions: manifest?.dimensions ?? null,
+    dtype: manifest?.dtype ?? null,
+    license: manifest?.license ?? null,
+    bytes: manifest === undefined ? null : sizes.reduce((sum, file) => sum + file.bytes, 0),
+  };
+}
+
+async function within(modelsDir: string, org: string): Promise<(readonly [string, string])[]> {
+  const names = await folders(join(modelsDir, org));
+  return names.map((name) => [join(modelsDir, org, name), `${org}/${name}`] as const);
+}
+
+/** A directory that is not there holds nothing; one that cannot be read is told. */
+async function folders(directory: string): Promise<readonly string[]> {
+  try {
+    const entries = await readdir(directory, { withFileTypes: true });
+    return entries
+      .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+      .map((entry) => entry.name)
+      .sort();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return [];
+    throw error;
+  }
+}
