@@ -1,4 +1,4 @@
-import { loadConfig } from '../config/load-config.ts';
+import { type LoadedConfig, loadConfig } from '../config/load-config.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { openMigration } from '../steps/open-migration.ts';
 import type { Cli, MigrationFlags } from './command.ts';
@@ -7,13 +7,14 @@ import type { Cli, MigrationFlags } from './command.ts';
 export async function withMigration<T>(
   flags: Pick<MigrationFlags, 'config' | 'migration'>,
   cli: Cli,
-  work: (ctx: MigrationContext) => Promise<T>,
+  work: (ctx: MigrationContext, config: LoadedConfig) => Promise<T>,
 ): Promise<T> {
-  const { selected, runtime } = await loadConfig({ cwd: cli.cwd, file: flags.config, migrationId: flags.migration });
+  const config = await loadConfig({ cwd: cli.cwd, file: flags.config, migrationId: flags.migration });
+  const { selected, runtime } = config;
   const { signal, output } = cli;
   const opened = await openMigration({ definition: selected, runtime, signal, onProgress: output.onProgress });
   try {
-    return await work(opened.ctx);
+    return await work(opened.ctx, config);
   } finally {
     await opened.close();
   }

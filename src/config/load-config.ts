@@ -5,6 +5,7 @@ import { parseMigration } from './define-migration.ts';
 import type { Environment } from './env-values.ts';
 import { importModule } from './import-module.ts';
 import { invalidConfig } from './problems.ts';
+import { overridesOf } from './reference-env.ts';
 import { loadRuntimeSettings } from './runtime.ts';
 import type { MigrationDefinition, RuntimeSettings } from './types.ts';
 
@@ -25,6 +26,8 @@ export interface LoadedConfig {
   readonly file: string;
   readonly definitions: readonly MigrationDefinition[];
   readonly selected: MigrationDefinition;
+  /** Variables of the environment that override what the file pins; only this repository's own file lets them. */
+  readonly overriddenBy: readonly string[];
   readonly runtime: RuntimeSettings;
 }
 
@@ -35,20 +38,16 @@ export interface LoadedConfig {
  */
 export async function loadConfig(options: LoadConfigOptions = {}): Promise<LoadedConfig> {
   const { cwd = process.cwd(), env = process.env } = options;
-  const { file, definitions } = await loadDefinitions(options);
+  const { file, definitions, overriddenBy } = await loadDefinitions(options);
   const runtime = loadRuntimeSettings(env, cwd);
-  return {
-    file,
-    definitions,
-    selected: selectMigration(definitions, options.migrationId, relative(cwd, file)),
-    runtime,
-  };
+  const selected = selectMigration(definitions, options.migrationId, relative(cwd, file));
+  return { file, definitions, selected, overriddenBy, runtime };
 }
 
 /** The migrations of `reembed.config.*`, all of them checked. @throws ConfigError as `loadConfig` */
 export async function loadDefinitions(
   options: Pick<LoadConfigOptions, 'cwd' | 'file'> = {},
-): Promise<Pick<LoadedConfig, 'file' | 'definitions'>> {
+): Promise<Pick<LoadedConfig, 'file' | 'definitions' | 'overriddenBy'>> {
   const { cwd = process.cwd() } = options;
   const file = findConfigFile(cwd, options.file);
   const exported = await importModule(file);
@@ -62,7 +61,7 @@ export async function loadDefinitions(
   const inputs: readonly unknown[] = Array.isArray(exported) ? exported : [exported];
   const definitions = inputs.map((input) => parseMigration(input, `${name}: migration`));
   assertDistinct(definitions, name);
-  return { file, definitions };
+  return { file, definitions, overriddenBy: [...new Set(inputs.flatMap(overridesOf))] };
 }
 
 function findConfigFile(cwd: string, file: string | undefined): string {

@@ -33,6 +33,9 @@ const referenceSchema = z.object({
   REEMBED_OLD_COLUMN: envOneOf('keep', 'drop'),
 });
 
+/** Kept beside the definitions: what is pinned must not differ by how it came about. */
+const overrides = new WeakMap<object, readonly string[]>();
+
 type Values = z.output<typeof referenceSchema>;
 
 /** The names of the variables that `overrideFromEnv` reads. */
@@ -51,7 +54,7 @@ export function overrideFromEnv(input: MigrationInput, env: Environment = proces
     throw invalidConfig('The environment', problems, 'Correct the variables; docs/configuration.md describes them.');
   }
   const values = parsed.data;
-  return defineMigration({
+  const definition = defineMigration({
     ...input,
     ...newModel(input, values),
     table: values.REEMBED_TABLE ?? input.table,
@@ -68,6 +71,14 @@ export function overrideFromEnv(input: MigrationInput, env: Environment = proces
     },
     from: oldModel(values) ?? input.from,
   });
+  const set = Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  overrides.set(definition, set);
+  return definition;
+}
+
+/** The variables that overrode a definition which `overrideFromEnv` made; none for any other. */
+export function overridesOf(definition: unknown): readonly string[] {
+  return typeof definition === 'object' && definition !== null ? (overrides.get(definition) ?? []) : [];
 }
 
 /** A model named in the environment takes its provider from its own name, not from the model that it replaces. */

@@ -1,8 +1,11 @@
 import type { Command } from '../command.ts';
 import { backfill } from './backfill.ts';
 import { backup } from './backup.ts';
+import { doctor } from './doctor.ts';
 import { down } from './down.ts';
 import { finalize } from './finalize.ts';
+import { model } from './model.ts';
+import { plan } from './plan.ts';
 import { restore } from './restore.ts';
 import { rollback } from './rollback.ts';
 import { search } from './search.ts';
@@ -24,4 +27,7 @@ export const commands: readonly Command[] = [
   status,
   verify,
   search,
+  plan,
+  doctor,
+  model,
 ];

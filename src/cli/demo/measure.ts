@@ -1,0 +1,100 @@
+import { type KnownItemQuery, knownItemRecall, type RecallResult } from '../../search/recall.ts';
+import { type SideProviders, searchTable } from '../../search/search.ts';
+import type { SearchIndex } from '../../search/search-side.ts';
+import type { MigrationContext } from '../../state/context.ts';
+import { readModel } from '../../state/models.ts';
+import { findRecord } from '../../state/resolve.ts';
+import type { Passage } from './demo-files.ts';
+import { readSizes, type Sizes } from './demo-table.ts';
+
+/** The passages of one search, and where the one that was looked for came. */
+export interface DemoSearch {
+  readonly query: string;
+  readonly hits: readonly {
+    readonly title: string;
+    readonly text: string;
+    readonly score: number;
+    readonly wanted: boolean;
+  }[];
+  /** Rank of the first passage with the query as its title; undefined when it is not among the first ten. */
+  readonly rank: number | undefined;
+}
+
+/** The table at one moment, measured. */
+export interface Snapshot extends Sizes {
+  readonly side: 'old' | 'new';
+  readonly model: string;
+  readonly dimensions: number;
+  readonly index: SearchIndex | undefined;
+  readonly searches: readonly DemoSearch[];
+  readonly exact: RecallResult;
+  readonly throughIndex: RecallResult;
+}
+
+const HITS = 10;
+
+/** Three searches as the application would make them, by the vectors that it uses now. */
+export async function searchThrice(
+  ctx: MigrationContext,
+  queries: readonly string[],
+  passages: readonly Passage[],
+  providers: SideProviders,
+): Promise<DemoSearch[]> {
+  const titles = new Map(passages.map((passage, i) => [String(i + 1), passage.title]));
+  const searches: DemoSearch[] = [];
+  for (const query of queries) {
+    const { hits } = await searchTable(ctx, { query, limit: HITS, providers });
+    const found = hits.map(({ key, text, score }) => {
+      const title = titles.get(key[0] ?? '') ?? '';
+      return { title, text: text ?? '', score, wanted: title === query };
+    });
+    const first = found.findIndex((hit) => hit.wanted);
+    searches.push({ query, hits: found, rank: first === -1 ? undefined : first + 1 });
+  }
+  return searches;
+}
+
+/** Searches, Recall@10 over all titles, exactly and through the index, and sizes: everything read from the database now. */
+export async function takeSnapshot(
+  ctx: MigrationContext,
+  queries: readonly string[],
+  passages: readonly Passage[],
+  providers: SideProviders,
+): Promise<Snapshot> {
+  const searches = await searchThrice(ctx, queries, passages, providers);
+  const known = knownItems(passages);
+  const exact = await knownItemRecall(ctx, { queries: known, k: HITS, side: 'active', exact: true, providers });
+  const throughIndex = await knownItemRecall(ctx, { queries: known, k: HITS, side: 'active', exact: false, providers });
+  const { definition } = ctx;
+  const sizes = await readSizes(ctx.db, definition.column, throughIndex.index?.name ?? '');
+  const side = exact.side;
+  return {
+    side,
+    model: side === 'new' ? await newModelName(ctx) : (definition.from?.model ?? 'unknown'),
+    dimensions: side === 'new' ? definition.dimensions : (definition.from?.dimensions ?? 0),
+    index: throughIndex.index,
+    searches,
+    exact,
+    throughIndex,
+    ...sizes,
+  };
+}
+
+/** Every title is a query; all passages under it answer it. */
+function knownItems(passages: readonly Passage[]): KnownItemQuery[] {
+  const byTitle = new Map<string, string[][]>();
+  for (const [i, passage] of passages.entries()) {
+    const keys = byTitle.get(passage.title) ?? [];
+    keys.push([String(i + 1)]);
+    byTitle.set(passage.title, keys);
+  }
+  return [...byTitle].map(([query, relevant]) => ({ query, relevant }));
+}
+
+/** As the provenance in the database has it. */
+async function newModelName(ctx: MigrationContext): Promise<string> {
+  const record = await findRecord(ctx);
+  const fingerprint =
+    record?.modelId == null ? undefined : await readModel(ctx.db, ctx.runtime.stateSchema, record.modelId);
+  return [fingerprint?.name ?? ctx.definition.model, fingerprint?.dtype].filter(Boolean).join(', ');
+}
