@@ -103,8 +103,11 @@ export function withoutCopyIn(frame: Frame): Buffer {
 /** Reads the server's answers, in whatever pieces, and returns the message of a PANIC: after it nothing answers any more. */
 export function createPanicWatch(): (data: Uint8Array) => string | undefined {
   let skip = 0;
+  /** The first bytes of a header that a piece was cut in. */
+  let head = Buffer.alloc(0);
   return (data) => {
-    const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+    const piece = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+    const bytes = head.length === 0 ? piece : Buffer.concat([head, piece]);
     let at = skip;
     while (at + 5 <= bytes.length) {
       const end = at + 1 + bytes.readInt32BE(at + 1);
@@ -114,6 +117,8 @@ export function createPanicWatch(): (data: Uint8Array) => string | undefined {
       }
       at = end;
     }
+    // The data is a view that the next call overwrites: what is kept is copied.
+    head = at < bytes.length ? Buffer.from(bytes.subarray(at)) : Buffer.alloc(0);
     skip = Math.max(0, at - bytes.length);
     return undefined;
   };
