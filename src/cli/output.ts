@@ -22,17 +22,19 @@ export interface Output {
 }
 
 export function createOutput(options: OutputOptions): Output {
-  const onProgress = printProgress(process.stderr, options.log);
+  const { onProgress, endLine } = printProgress(process.stderr, options.log);
   return {
     json: options.json,
     onProgress,
     result(value, text) {
+      endLine();
       process.stdout.write(options.json ? `${documentText(value)}\n` : withNewline(text));
     },
     note(text) {
       onProgress({ kind: 'notice', message: text });
     },
     failure(error, partial = {}) {
+      endLine();
       if (options.json) process.stdout.write(`${documentText({ error: errorDocument(error), ...partial })}\n`);
       else if (options.log === 'json') process.stderr.write(`${JSON.stringify(logLine(error))}\n`);
       else process.stderr.write(`${errorText(error, options.verbose)}\n`);

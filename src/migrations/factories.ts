@@ -69,12 +69,13 @@ async function runUnderKnex(
     runtime.directUrl === undefined ? settings : { connectionString: runtime.directUrl },
   );
   const stop = stopOnSignals();
-  const onProgress = printProgress(process.stderr, runtime.log);
+  const printer = printProgress(process.stderr, runtime.log);
   try {
-    await step({ db, definition, runtime, signal: stop.signal, onProgress, parkLease: true });
+    await step({ db, definition, runtime, signal: stop.signal, onProgress: printer.onProgress, parkLease: true });
   } catch (error) {
     throw presentable(error);
   } finally {
+    printer.endLine();
     stop.remove();
     await db.close();
   }

@@ -1,15 +1,29 @@
 import type { OnProgress, ProgressEvent } from '../progress.ts';
-import { progressText } from '../reports/progress-text.ts';
+import { progressBar, progressText } from '../reports/progress-text.ts';
 
 const LINE_EVERY_MS = 5_000;
 const BAR_EVERY_MS = 100;
+const DEFAULT_COLUMNS = 80;
+const PREFIX = 'reembed: ';
 
-/** Prints progress on stderr, which leaves stdout to knex: one moving line on a terminal, a line every few seconds elsewhere. */
-export function printProgress(stream: NodeJS.WriteStream, format: 'text' | 'json'): OnProgress {
+export interface ProgressPrinter {
+  readonly onProgress: OnProgress;
+  /** Ends a line that was moving, before something else is printed. */
+  endLine(): void;
+}
+
+type ProgressStream = Pick<NodeJS.WriteStream, 'write'> & { readonly isTTY?: boolean; readonly columns?: number };
+
+/** Prints progress on stderr, which leaves stdout to results: one moving bar on a terminal, a line every few seconds elsewhere. */
+export function printProgress(stream: ProgressStream, format: 'text' | 'json'): ProgressPrinter {
   const moving = stream.isTTY === true && format === 'text';
   let last = 0;
   let open = false;
-  return (event) => {
+  const endLine = (): void => {
+    if (open) stream.write('\n');
+    open = false;
+  };
+  const onProgress = (event: ProgressEvent): void => {
     if (isFrequent(event)) {
       const now = Date.now();
       if (now - last < (moving ? BAR_EVERY_MS : LINE_EVERY_MS) && !isComplete(event)) return;
@@ -17,17 +31,18 @@ export function printProgress(stream: NodeJS.WriteStream, format: 'text' | 'json
     }
     if (format === 'json') {
       stream.write(`${JSON.stringify({ at: new Date().toISOString(), ...event })}\n`);
-      return;
-    }
-    const text = `reembed: ${progressText(event)}`;
-    if (moving && isFrequent(event)) {
-      stream.write(`\r${text}\u001b[K`);
+    } else if (moving && isFrequent(event)) {
+      // One short of the width: a full line would wrap, and the next one could not overwrite it.
+      const width = (stream.columns ?? DEFAULT_COLUMNS) - PREFIX.length - 1;
+      stream.write(`\r${PREFIX}${progressBar(event, width)}\u001b[K`);
       open = true;
-      return;
+      if (isComplete(event)) endLine();
+    } else {
+      endLine();
+      stream.write(`${PREFIX}${progressText(event)}\n`);
     }
-    stream.write(`${open ? '\n' : ''}${text}\n`);
-    open = false;
   };
+  return { onProgress, endLine };
 }
 
 function isFrequent(event: ProgressEvent): boolean {

@@ -16,6 +16,24 @@ export function progressText(event: ProgressEvent): string {
   }
 }
 
+const BAR_CELLS = 24;
+
+/** The same with a bar before it, for a line that moves; at most `width` characters wide. */
+export function progressBar(event: ProgressEvent, width: number): string {
+  const fraction = fractionOf(event);
+  const text = progressText(event);
+  if (fraction === undefined) return text.slice(0, width);
+  const filled = Math.round(fraction * BAR_CELLS);
+  const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR_CELLS - filled)} ${String(Math.floor(fraction * 100)).padStart(3)}% `;
+  return (bar + text).slice(0, width);
+}
+
+function fractionOf(event: ProgressEvent): number | undefined {
+  if (event.kind === 'index') return event.fraction;
+  if (event.kind !== 'rows') return undefined;
+  return event.total > 0 ? Math.min(1, event.done / event.total) : 1;
+}
+
 function rowsText(count: number): string {
   return Math.round(count).toLocaleString('en-US');
 }
