@@ -9,17 +9,32 @@ export interface WindowLimits {
   readonly bytes: number;
 }
 
-/** One window of pending rows behind `cursor`, in key order; empty when there is none. */
+export interface Window {
+  /** In key order; empty when none is pending. */
+  readonly rows: readonly SourceRow[];
+  /** True when nothing was pending behind these rows. */
+  readonly isLast: boolean;
+}
+
+/** One window of pending rows behind `cursor`. */
 export async function readWindow(
   db: Queryable,
   target: VectorTarget,
   options: Omit<WindowOptions, 'afterCursor'>,
   cursor: readonly string[] | null,
   limits: WindowLimits,
-): Promise<SourceRow[]> {
+): Promise<Window> {
   const sql = readWindowSql(target, { ...options, afterCursor: cursor !== null });
-  const { rows } = await db.query<Record<string, string>>(sql, [...(cursor ?? []), limits.rows, limits.bytes]);
-  return rows.map((row) => ({ key: target.key.map((_, i) => row[`k${i}`] ?? ''), text: row.text ?? '' }));
+  const { rows } = await db.query<Record<string, string> & { candidates: number }>(sql, [
+    ...(cursor ?? []),
+    limits.rows,
+    limits.bytes,
+  ]);
+  const candidates = rows[0]?.candidates ?? 0;
+  return {
+    rows: rows.map((row) => ({ key: target.key.map((_, i) => row[`k${i}`] ?? ''), text: row.text ?? '' })),
+    isLast: candidates < limits.rows && rows.length === candidates,
+  };
 }
 
 /** How long to wait before a walk that follows one without any success: locked rows are usually free a moment later. */

@@ -2,15 +2,18 @@ import pLimit from 'p-limit';
 import { IntegrityError } from '../errors.ts';
 import { interrupted, type MigrationContext } from '../state/context.ts';
 import { hasQuarantine } from '../state/quarantine.ts';
+import { countHeldBack } from './count-held-back.ts';
 import { processWindow, type WindowResult } from './process-window.ts';
 import { createRate } from './rate.ts';
-import { pauseBeforePass, readWindow } from './read-windows.ts';
+import { pauseBeforePass, readWindow, type Window } from './read-windows.ts';
 import { withRetries } from './retry.ts';
 import type { BackfillResult, Checkpoint, SourceRow, VectorSource } from './types.ts';
 import type { WriteTarget } from './write-batch.ts';
 
 const MAX_FRUITLESS_PASSES = 12;
 const CHECKPOINT_MS = 500;
+/** What an application edits during a short walk is left to 007's catch-up: while it writes, there is always something. */
+const FEW_ROWS = 500;
 
 export interface BackfillJob {
   readonly ctx: MigrationContext;
@@ -34,8 +37,8 @@ interface Totals {
 }
 
 /**
- * Walks the table in key order until no row is pending. Windows are read ahead while `runtime.concurrency` others are embedded and
- * written; rows that were locked or edited meanwhile come in the next walk.
+ * Walks the table in key order until no row is pending, or only what was edited behind a short walk. Windows are read ahead while
+ * `runtime.concurrency` others are embedded and written; rows that were locked or edited meanwhile come in the next walk.
  *
  * @throws InterruptedError when `signal` aborts: all that was written stays; IntegrityError when rows stay pending although nobody is
  *   seen to hold them, or a batch is refused as contaminated
@@ -50,8 +53,7 @@ export async function runBackfill(job: BackfillJob): Promise<BackfillResult> {
     await pauseBeforePass(fruitless, job.signal);
     const walked = await walk(job, cursor, totals, report);
     stopIfAborted(job);
-    // A walk from the beginning that met no pending row is the proof that none is left.
-    if (walked.rows === 0 && cursor === null) {
+    if (cursor === null && (await isComplete(job, walked, pass))) {
       return { ...totals, passes: Math.max(1, pass - 1), seconds: (Date.now() - started) / 1000 };
     }
     fruitless = walked.progressed === 0 && cursor === null ? fruitless + 1 : 0;
@@ -60,18 +62,35 @@ export async function runBackfill(job: BackfillJob): Promise<BackfillResult> {
   }
 }
 
+/**
+ * A walk from the beginning that met no pending row is the proof that none is left. After one that met a few, none of which is pending with
+ * the same text any more, whatever is pending was edited behind it: under steady writers there is no other end.
+ */
+async function isComplete(job: BackfillJob, walked: Walked, pass: number): Promise<boolean> {
+  if (walked.rows === 0) return true;
+  if (pass === 1 || walked.rows > FEW_ROWS) return false;
+  const { ctx, to } = job;
+  const count = () => countHeldBack(ctx.db, to.target, to.modelId, ctx.definition.id, walked.few);
+  return (await withRetries(count, { attempts: ctx.runtime.maxRetries, signal: job.signal })) === 0;
+}
+
+interface Walked {
+  /** Rows met, written or not. */
+  readonly rows: number;
+  /** Rows written or put in quarantine. */
+  readonly progressed: number;
+  /** The rows themselves while they are at most `FEW_ROWS`. */
+  readonly few: readonly SourceRow[];
+}
+
 type Report = (result: WindowResult, cursor: readonly string[] | null) => Promise<void>;
 
 /** One walk over the pending rows. Windows finish in any order; the cursor moves over those that are done without a gap. */
-async function walk(
-  job: BackfillJob,
-  from: readonly string[] | null,
-  totals: Totals,
-  report: Report,
-): Promise<{ rows: number; progressed: number }> {
+async function walk(job: BackfillJob, from: readonly string[] | null, totals: Totals, report: Report): Promise<Walked> {
   const limit = pLimit(job.ctx.runtime.concurrency);
   const running: { readonly last: readonly string[]; readonly done: Promise<WindowResult> }[] = [];
   let cursor = from;
+  const few: SourceRow[] = [];
   let rows = 0;
   let progressed = 0;
   // Settles the oldest window, so that the cursor never passes one that may still fail.
@@ -86,15 +105,18 @@ async function walk(
   try {
     while (job.signal?.aborted !== true) {
       const window = await readNext(job, cursor);
-      const last = window.at(-1);
+      const last = window.rows.at(-1);
       if (last === undefined) break;
-      rows += window.length;
+      rows += window.rows.length;
+      if (rows <= FEW_ROWS) few.push(...window.rows);
       cursor = last.key;
-      const done = limit(() => processWindow(job.ctx, job.source, job.to, window, job.signal));
+      const done = limit(() => processWindow(job.ctx, job.source, job.to, window.rows, job.signal));
       // Its failure is met in settleOldest; until then it must not count as unhandled.
       done.catch(() => undefined);
       running.push({ last: last.key, done });
       while (running.length > job.ctx.runtime.concurrency) await settleOldest();
+      // Rows that are inserted at the end meanwhile are for the next walk: chased, they would make this one endless.
+      if (window.isLast) break;
     }
     while (running.length > 0) await settleOldest();
   } catch (error) {
@@ -103,10 +125,10 @@ async function walk(
     stopIfAborted(job);
     throw error;
   }
-  return { rows, progressed };
+  return { rows, progressed, few };
 }
 
-async function readNext(job: BackfillJob, cursor: readonly string[] | null): Promise<SourceRow[]> {
+async function readNext(job: BackfillJob, cursor: readonly string[] | null): Promise<Window> {
   const { ctx, to } = job;
   const skipQuarantined = await hasQuarantine(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
   const options = { modelId: to.modelId, migrationId: ctx.definition.id, skipQuarantined };

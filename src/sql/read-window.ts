@@ -12,8 +12,8 @@ export interface WindowOptions {
 }
 
 /**
- * The next window of pending rows in key order: key columns as text (`k0`, `k1`, …) and the text. Bounded by rows and by
- * bytes, whichever comes first, and never empty when a row is pending. Parameters: the cursor's values where asked, then rows, then bytes.
+ * The next window of pending rows in key order: key columns as text (`k0`, `k1`, …), the text, and `candidates`, how many rows
+ * the limit of rows left. Bounded by rows and by bytes, whichever comes first, and never empty when a row is pending. Parameters: the cursor's values where asked, then rows, then bytes.
  */
 export function readWindowSql(target: VectorTarget, options: WindowOptions): string {
   const cursor = options.afterCursor ? target.key.length : 0;
@@ -27,9 +27,9 @@ export function readWindowSql(target: VectorTarget, options: WindowOptions): str
   const keyColumns = target.key.map((_, i) => `k${i}`);
   // octet_length reads a TOASTed text's size from its header: rows beyond the byte limit are counted, never fetched.
   return [
-    `SELECT ${keyColumns.map((key) => `w.${key}::text AS ${key}`).join(', ')}, w.text::text AS text FROM (`,
+    `SELECT ${keyColumns.map((key) => `w.${key}::text AS ${key}`).join(', ')}, w.text::text AS text, w.candidates FROM (`,
     `  SELECT p.*, sum(pg_catalog.octet_length(p.text::text)) OVER (ORDER BY ${keyColumns.map((key) => `p.${key}`).join(', ')} ROWS UNBOUNDED PRECEDING) AS bytes,`,
-    `    row_number() OVER (ORDER BY ${keyColumns.map((key) => `p.${key}`).join(', ')}) AS position FROM (`,
+    `    row_number() OVER (ORDER BY ${keyColumns.map((key) => `p.${key}`).join(', ')}) AS position, (count(*) OVER ())::int AS candidates FROM (`,
     `    SELECT ${names.map((name, i) => `${name} AS k${i}`).join(', ')}, ${text} AS text FROM ${tableSql(target)} t`,
     `    WHERE ${where.join('\n      AND ')}`,
     `    ORDER BY ${names.join(', ')} LIMIT $${cursor + 1}::bigint) p) w`,

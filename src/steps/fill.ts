@@ -49,6 +49,10 @@ export async function fillLeased(ctx: MigrationContext, lease: Lease, provider: 
   const { record, target } = await resolveMigration(ctx);
   const rows = await countRows(ctx.db, target, record.modelId ?? 0, record.id);
   await refuseQuarantined(ctx, rows);
+  if (rows.pending > 0) {
+    const message = `${rows.pending} rows were written meanwhile and are pending again; 007 (or the same command) embeds them.`;
+    ctx.onProgress({ kind: 'notice', message });
+  }
   if (record.active === 'old') {
     await updateRecord(ctx.db, ctx.runtime.stateSchema, record.id, { phase: 'backfilled', cursor: null });
   }
