@@ -22,7 +22,7 @@ export function nameFindings(
       : provenanceFindings(definition.target, table, definition)),
     ...(hasProvenance(definition.column, table) ? [] : provenanceFindings(definition.column, table, definition)),
     ...keptFindings(definition, table, others),
-    ...indexNameFindings(definition, table),
+    ...indexNameFindings(definition, table, others),
   ];
 }
 
@@ -87,8 +87,13 @@ function keptFindings(
   ];
 }
 
-/** The old indexes stay beside the kept column under their names with `_old`. */
-function indexNameFindings(definition: MigrationDefinition, table: TableInfo): Finding[] {
+/** The old indexes stay beside the kept column under their names with `_old`; those of a column still kept go with it. */
+function indexNameFindings(
+  definition: MigrationDefinition,
+  table: TableInfo,
+  others: readonly MigrationRecord[],
+): Finding[] {
+  if (others.some((other) => other.keptColumn === keptColumnName(definition.column))) return [];
   const names = new Set(table.indexes.map((index) => index.name));
   return table.indexes
     .filter((index) => index.columns.includes(definition.column) && names.has(keptIndexName(index.name)))
