@@ -4,9 +4,9 @@ import { parseArgs } from 'node:util';
 import { encodeBatch } from '../src/models/encode-batch.ts';
 import { type LocalModel, openLocalModel } from '../src/models/local-model.ts';
 import { openSession } from '../src/models/session.ts';
-import type { TokenizedText } from '../src/models/tokenizer.ts';
 import { localProvider } from '../src/providers/local.ts';
 import { readLines } from '../src/providers/read-lines.ts';
+import { interleave, markdownTable, median } from './measure.ts';
 
 /** Texts a second of two ways to use one model, measured by turns in the same process. */
 interface Way {
@@ -32,14 +32,26 @@ if (!existsSync(path)) {
 const texts = await readTexts(path, Number(values.texts));
 const model = await openLocalModel(values.model, { device: 'cpu', threads: Number(values.threads) });
 const ways = [await arrivalOrder(model), pooled(model)];
-const seconds = await measure(ways, texts, Number(values.repeats));
-report(
-  seconds,
-  texts.length,
-  (await tokenize(model, texts)).reduce((sum, { ids }) => sum + ids.length, 0),
+for (const way of ways) await way.run(texts.slice(0, 64));
+const measured = await interleave(
+  Number(values.repeats),
+  ways.map((way) => ({ name: way.name, run: () => rateOf(way) })),
 );
+const tokens = (await model.tokenizer.tokenize(texts)).reduce((sum, { ids }) => sum + ids.length, 0) / texts.length;
+console.log(
+  `${values.model} (${model.files.dtype}), ${texts.length} texts of ${tokens.toFixed(0)} tokens in the mean,`,
+);
+console.log(`${availableParallelism()} cores, ${values.repeats} repeats by turns.\n`);
+console.log(markdownTable('texts/s', ways[0]?.name ?? '', measured));
+for (const { name, rates } of measured) console.log(`\n${name}: ${(median(rates) * tokens).toFixed(0)} tokens/s`);
 await model.pool.close();
 process.exit(0);
+
+async function rateOf(way: Way): Promise<number> {
+  const start = performance.now();
+  await way.run(texts);
+  return texts.length / ((performance.now() - start) / 1000);
+}
 
 async function readTexts(file: string, limit: number): Promise<readonly string[]> {
   const found: string[] = [];
@@ -49,10 +61,6 @@ async function readTexts(file: string, limit: number): Promise<readonly string[]
     if (found.length === limit) break;
   }
   return found;
-}
-
-function tokenize({ tokenizer }: LocalModel, batch: readonly string[]): Promise<readonly TokenizedText[]> {
-  return tokenizer.tokenize(batch);
 }
 
 /** What a simple loop does: 32 texts as they come, padded to the longest, in one session of this thread. */
@@ -71,7 +79,7 @@ async function arrivalOrder(opened: LocalModel): Promise<Way> {
     name: `arrival order, batches of 32, one session of ${values.threads} threads`,
     run: async (all) => {
       for (let start = 0; start < all.length; start += 32) {
-        const batch = await tokenize(opened, all.slice(start, start + 32));
+        const batch = await tokenizer.tokenize(all.slice(start, start + 32));
         const lengths = Int32Array.from(batch, ({ ids }) => ids.length);
         const ids = Int32Array.from(batch.flatMap((text) => [...text.ids]));
         await encodeBatch(session, setup, { ids, lengths });
@@ -88,42 +96,4 @@ function pooled(opened: LocalModel): Way {
       await provider.embed(all, { kind: 'document' });
     },
   };
-}
-
-/** Seconds of each repeat by way; the ways take turns, so that a slow minute of the machine hits all of them. */
-async function measure(
-  compared: readonly Way[],
-  all: readonly string[],
-  repeats: number,
-): Promise<ReadonlyMap<string, readonly number[]>> {
-  const times = new Map<string, number[]>(compared.map(({ name }) => [name, []]));
-  for (const way of compared) await way.run(all.slice(0, 64));
-  for (let repeat = 0; repeat < repeats; repeat++) {
-    for (const way of repeat % 2 === 0 ? compared : [...compared].reverse()) {
-      const start = performance.now();
-      await way.run(all);
-      times.get(way.name)?.push((performance.now() - start) / 1000);
-    }
-  }
-  return times;
-}
-
-function report(times: ReadonlyMap<string, readonly number[]>, count: number, tokens: number): void {
-  const base = median([...times.values()][0] ?? []);
-  console.log(`${values.model} (${model.files.dtype}), ${count} texts, ${(tokens / count).toFixed(0)} tokens a text,`);
-  console.log(
-    `${availableParallelism()} cores, ${values.repeats} repeats by turns; medians, in brackets slowest and fastest.\n`,
-  );
-  console.log('| way | texts/s | tokens/s | ratio |\n|---|---|---|---|');
-  for (const [name, runs] of times) {
-    const middle = median(runs);
-    const [slowest, fastest] = [count / Math.max(...runs), count / Math.min(...runs)].map((rate) => rate.toFixed(0));
-    const rates = `${(count / middle).toFixed(0)} (${slowest}–${fastest}) | ${(tokens / middle).toFixed(0)}`;
-    console.log(`| ${name} | ${rates} | ${(base / middle).toFixed(2)} |`);
-  }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return ((sorted[(sorted.length - 1) >> 1] ?? 0) + (sorted[sorted.length >> 1] ?? 0)) / 2;
 }
