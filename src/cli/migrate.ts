@@ -10,7 +10,7 @@ export interface MigrationOutcome {
 }
 
 export interface MigrateOptions {
-  readonly ledger: Ledger;
+  readonly ledger: Pick<Ledger, 'list' | 'up' | 'down'>;
   readonly direction: Direction;
   /** The migration to end with, it included: its whole name, or how it begins (`006`). */
   readonly to: string | undefined;
@@ -54,7 +54,11 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
   return { direction, migrations, failure };
 }
 
-async function plannedNames(ledger: Ledger, direction: Direction, to: string | undefined): Promise<readonly string[]> {
+async function plannedNames(
+  ledger: Pick<Ledger, 'list'>,
+  direction: Direction,
+  to: string | undefined,
+): Promise<readonly string[]> {
   const { completed, pending } = await ledger.list();
   const candidates = direction === 'up' ? pending : completed.toReversed();
   if (to === undefined) return direction === 'up' ? candidates : candidates.slice(0, 1);

@@ -1,6 +1,9 @@
 import type { Argv } from 'yargs';
 import { knexEnvironment, loadRuntimeSettings } from '../config/runtime.ts';
-import { openLedger } from '../db/knex-ledger.ts';
+import { type Ledger, openLedger } from '../db/knex-ledger.ts';
+import { BusyError } from '../errors.ts';
+import { connectionOfKnex } from '../migrations/knex-connection.ts';
+import { releaseStaleLock, type StaleLockOptions } from '../migrations/release-stale-lock.ts';
 import type { Cli, ExitCode, GlobalFlags } from './command.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { type Direction, type MigrateResult, migrate } from './migrate.ts';
@@ -31,14 +34,19 @@ export function ledgerFlags(yargs: Argv<GlobalFlags>) {
 export async function runLedger(direction: Direction, flags: LedgerFlags, cli: Cli): Promise<ExitCode> {
   const { output, signal, cwd } = cli;
   // Wrong variables are told before a knexfile connects anywhere.
-  loadRuntimeSettings();
+  const { stateSchema } = loadRuntimeSettings();
   const ledger = await openLedger({
     cwd,
     file: flags.knexfile,
     environment: flags.env ?? knexEnvironment(),
-    onMessage: (message) => output.note(`knex: ${message}`),
+    onMessage: (message) => {
+      // A failure is printed once, and by us: with its hint, and with what was done before it.
+      if (!/^(migration (file|failed)|Can't take lock)/.test(message)) output.note(`knex: ${message}`);
+    },
   });
   try {
+    const onNotice = (message: string): void => output.note(message);
+    await freeStaleLock(ledger, `reembed ${direction}`, { stateSchema, onNotice });
     const onMigration = (name: string): void => output.note(`${name} ${direction}`);
     const result = await migrate({ ledger, direction, to: flags.to, signal, onMigration });
     if (result.failure !== undefined) return fail(result, output);
@@ -46,6 +54,26 @@ export async function runLedger(direction: Direction, flags: LedgerFlags, cli: C
     return 0;
   } finally {
     await ledger.close();
+  }
+}
+
+/** Also for knexfiles that do not call `releaseStaleLock` themselves. @throws BusyError when the holder is alive */
+async function freeStaleLock(
+  { knex, tableName }: Ledger,
+  command: string,
+  options: Pick<StaleLockOptions, 'stateSchema' | 'onNotice'>,
+): Promise<void> {
+  const connection = await connectionOfKnex(knex, command);
+  const state = await releaseStaleLock({ connection, tableName, ...options });
+  if (state === 'held') {
+    throw new BusyError('migrations_locked', `Another process is running the migrations of ${tableName}.`, {
+      hint: 'Wait for it to end; "reembed status" shows who it is.',
+    });
+  }
+  if (state === 'unknown-holder') {
+    throw new BusyError('migrations_locked', `${tableName}_lock is set, by no process that reembed knows.`, {
+      hint: 'When no migration is running anywhere, free it with "npx knex migrate:unlock".',
+    });
   }
 }
 

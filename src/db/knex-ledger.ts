@@ -20,7 +20,9 @@ export interface OpenLedgerOptions {
 
 /** The ledger that `npx knex` keeps, opened with the same knexfile. */
 export interface Ledger {
-  readonly config: Knex.Config;
+  readonly knex: Knex;
+  /** The ledger's table; its lock is `<tableName>_lock`. */
+  readonly tableName: string;
   /** In the order in which they run. */
   list(): Promise<{ readonly completed: readonly string[]; readonly pending: readonly string[] }>;
   /** Runs the next pending migration. @returns its name, undefined when there was none */
@@ -43,7 +45,8 @@ export async function openLedger(options: OpenLedgerOptions): Promise<Ledger> {
   const nameOf = (migration: unknown): string =>
     source === undefined ? nameOfFile(migration) : source.getMigrationName(migration);
   return {
-    config,
+    knex,
+    tableName: config.migrations?.tableName ?? 'knex_migrations',
     async list() {
       const [completed, pending]: [unknown[], unknown[]] = await knex.migrate.list();
       return { completed: completed.map(nameOfFile), pending: pending.map(nameOf) };

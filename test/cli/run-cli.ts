@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 
 export const ROOT = join(import.meta.dirname, '../..');
-const BINARY = join(ROOT, 'bin/reembed.mjs');
+export const BINARY = join(ROOT, 'bin/reembed.mjs');
 
 export interface CliRun {
   readonly code: number | null;
@@ -15,12 +15,15 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
-/** Runs the real binary, with nothing of this process's own settings. */
+/** This process's environment without its own settings of the database, the model and Node. */
+export function cliEnvironment(env: CliOptions['env'] = {}): NodeJS.ProcessEnv {
+  const own = /^(DATABASE_URL|REEMBED_|EMBEDDING_|NODE_OPTIONS|NODE_ENV)/;
+  return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name))), ...env };
+}
+
+/** Runs the real binary to its end. */
 export function runCli(args: readonly string[], { cwd = ROOT, env = {} }: CliOptions = {}): Promise<CliRun> {
-  const kept = Object.entries(process.env).filter(
-    ([name]) => !/^(DATABASE_URL|REEMBED_|EMBEDDING_|NODE_OPTIONS)/.test(name),
-  );
-  const child = spawn(process.execPath, [BINARY, ...args], { cwd, env: { ...Object.fromEntries(kept), ...env } });
+  const child = spawn(process.execPath, [BINARY, ...args], { cwd, env: cliEnvironment(env) });
   return new Promise((resolve, reject) => {
     let stdout = '';
     let stderr = '';

@@ -1,6 +1,7 @@
 import type { Command } from '../command.ts';
 import { backfill } from './backfill.ts';
 import { backup } from './backup.ts';
+import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
 import { finalize } from './finalize.ts';
@@ -30,4 +31,5 @@ export const commands: readonly Command[] = [
   plan,
   doctor,
   model,
+  demo,
 ];

@@ -54,11 +54,11 @@ export interface Sizes {
 }
 
 /** What the vectors of a column and the index on it take, as the catalog says now. */
-export async function readSizes(db: Database, column: string, index: string): Promise<Sizes> {
+export async function readSizes(db: Database, column: string, index: string | undefined): Promise<Sizes> {
   const { rows } = await db.query<Sizes>(
     `SELECT COALESCE(sum(pg_catalog.pg_column_size(${quoteIdentifier(column)})), 0)::float8 AS "vectorBytes",
        COALESCE(pg_catalog.pg_relation_size(pg_catalog.to_regclass($1)), 0)::float8 AS "indexBytes" FROM segments`,
-    [quoteIdentifier(index)],
+    [index === undefined ? null : quoteIdentifier(index)],
   );
   return rows[0] ?? { vectorBytes: 0, indexBytes: 0 };
 }

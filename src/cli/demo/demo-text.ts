@@ -80,7 +80,12 @@ export function resultText(result: DemoResult, style: Style): string {
     style.bold('What it brought'),
     ...table(rows, style),
     '',
-    `  Recall@10: the share of a title's own passages among the first 10 hits, mean over ${count(result.titles, 'title')}.`,
+    ...(after.kept === undefined
+      ? []
+      : [
+          `  The older vectors stay as "${after.kept.column}" (${bytes(after.kept.bytes)}) until "reembed finalize": the swap can be undone.`,
+        ]),
+    `  Recall@10: the share of a title's own passages among the first 10 hits, mean over ${count(before.exact.queries, 'title')}.`,
     `  The whole demo took ${seconds(result.seconds)}; the migrations ${times}.`,
     '',
   ].join('\n');

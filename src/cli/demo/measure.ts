@@ -3,6 +3,7 @@ import { type SideProviders, searchTable } from '../../search/search.ts';
 import type { SearchIndex } from '../../search/search-side.ts';
 import type { MigrationContext } from '../../state/context.ts';
 import { readModel } from '../../state/models.ts';
+import type { MigrationRecord } from '../../state/records.ts';
 import { findRecord } from '../../state/resolve.ts';
 import type { Passage } from './demo-files.ts';
 import { readSizes, type Sizes } from './demo-table.ts';
@@ -29,9 +30,13 @@ export interface Snapshot extends Sizes {
   readonly searches: readonly DemoSearch[];
   readonly exact: RecallResult;
   readonly throughIndex: RecallResult;
+  /** The old vectors beside the new ones, after the swap. */
+  readonly kept: { readonly column: string; readonly bytes: number } | undefined;
 }
 
 const HITS = 10;
+/** Titles that Recall@10 is measured with: comparing all with every vector would take most of the demo's time. */
+const RECALL_QUERIES = 300;
 
 /** Three searches as the application would make them, by the vectors that it uses now. */
 export async function searchThrice(
@@ -66,21 +71,23 @@ export async function takeSnapshot(
   const exact = await knownItemRecall(ctx, { queries: known, k: HITS, side: 'active', exact: true, providers });
   const throughIndex = await knownItemRecall(ctx, { queries: known, k: HITS, side: 'active', exact: false, providers });
   const { definition } = ctx;
-  const sizes = await readSizes(ctx.db, definition.column, throughIndex.index?.name ?? '');
+  const record = await findRecord(ctx);
+  const sizes = await readSizes(ctx.db, definition.column, throughIndex.index?.name);
   const side = exact.side;
   return {
     side,
-    model: side === 'new' ? await newModelName(ctx) : (definition.from?.model ?? 'unknown'),
+    model: side === 'new' ? await newModelName(ctx, record) : "an older model's, from a file",
     dimensions: side === 'new' ? definition.dimensions : (definition.from?.dimensions ?? 0),
     index: throughIndex.index,
     searches,
     exact,
     throughIndex,
+    kept: await readKept(ctx, record?.keptColumn ?? undefined),
     ...sizes,
   };
 }
 
-/** Every title is a query; all passages under it answer it. */
+/** Titles at even distances as queries; all passages under a title answer it. */
 function knownItems(passages: readonly Passage[]): KnownItemQuery[] {
   const byTitle = new Map<string, string[][]>();
   for (const [i, passage] of passages.entries()) {
@@ -88,13 +95,20 @@ function knownItems(passages: readonly Passage[]): KnownItemQuery[] {
     keys.push([String(i + 1)]);
     byTitle.set(passage.title, keys);
   }
-  return [...byTitle].map(([query, relevant]) => ({ query, relevant }));
+  const all = [...byTitle].map(([query, relevant]) => ({ query, relevant }));
+  const step = Math.max(1, all.length / RECALL_QUERIES);
+  return all.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step));
+}
+
+async function readKept(ctx: MigrationContext, column: string | undefined): Promise<Snapshot['kept']> {
+  if (column === undefined) return undefined;
+  const { vectorBytes } = await readSizes(ctx.db, column, undefined);
+  return { column, bytes: vectorBytes };
 }
 
 /** As the provenance in the database has it. */
-async function newModelName(ctx: MigrationContext): Promise<string> {
-  const record = await findRecord(ctx);
-  const fingerprint =
-    record?.modelId == null ? undefined : await readModel(ctx.db, ctx.runtime.stateSchema, record.modelId);
+async function newModelName(ctx: MigrationContext, record: MigrationRecord | undefined): Promise<string> {
+  const id = record?.modelId ?? undefined;
+  const fingerprint = id === undefined ? undefined : await readModel(ctx.db, ctx.runtime.stateSchema, id);
   return [fingerprint?.name ?? ctx.definition.model, fingerprint?.dtype].filter(Boolean).join(', ');
 }

@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import { type Direction, migrate } from '../../../src/cli/migrate.ts';
 import type { Ledger } from '../../../src/db/knex-ledger.ts';
 
+type Steps = Pick<Ledger, 'list' | 'up' | 'down'>;
+
 const NAMES = [
   '004_users.ts',
   '005_add_embedding_384.ts',
@@ -10,7 +12,7 @@ const NAMES = [
 ];
 
 /** A ledger in memory that fails at one name. */
-function ledgerOf(done: number, failing?: string): Ledger & { readonly state: () => readonly string[] } {
+function ledgerOf(done: number, failing?: string): Steps & { readonly state: () => readonly string[] } {
   let completed = NAMES.slice(0, done);
   const step = (name: string | undefined, next: readonly string[]): Promise<string | undefined> => {
     if (name !== undefined && name === failing) return Promise.reject(new Error(`${name} broke`));
@@ -18,16 +20,14 @@ function ledgerOf(done: number, failing?: string): Ledger & { readonly state: ()
     return Promise.resolve(name);
   };
   return {
-    config: {},
     state: () => completed,
     list: () => Promise.resolve({ completed, pending: NAMES.slice(completed.length) }),
     up: () => step(NAMES[completed.length], NAMES.slice(0, completed.length + 1)),
     down: () => step(completed.at(-1), completed.slice(0, -1)),
-    close: () => Promise.resolve(),
   };
 }
 
-function run(ledger: Ledger, direction: Direction, to?: string, signal = new AbortController().signal) {
+function run(ledger: Steps, direction: Direction, to?: string, signal = new AbortController().signal) {
   return migrate({ ledger, direction, to, signal, onMigration: () => undefined });
 }
 
