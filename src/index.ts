@@ -4,18 +4,39 @@ export { type LoadedConfig, loadConfig } from './config/load-config.ts';
 export { loadRuntimeSettings } from './config/runtime.ts';
 export type { MigrationDefinition, ModelReference, RuntimeSettings } from './config/types.ts';
 export { connectDatabase } from './db/connect.ts';
-export { startEmbedded } from './db/embedded.ts';
+export { type EmbeddedOptions, startEmbedded } from './db/embedded.ts';
 export type { ConnectionSettings, Database, EmbeddedServer, Queryable } from './db/types.ts';
 export * from './errors.ts';
+export { type DoctorReport, doctor } from './inspect/doctor.ts';
+export { readFacts, type TableFacts } from './inspect/facts.ts';
+export type { Finding } from './inspect/finding.ts';
+export { type PreflightReport, preflight } from './inspect/preflight.ts';
+export { readStatus, type Status } from './inspect/status.ts';
+export { type VerifyOptions, type VerifyReport, verify } from './inspect/verify.ts';
+export { makePlan } from './plan/make-plan.ts';
+export type { MigrationPlan, PlanFacts } from './plan/types.ts';
 export type { OnProgress, ProgressEvent } from './progress.ts';
 export { createProvider, type ProviderOptions } from './providers/create-provider.ts';
-export type { EmbeddingProvider, EmbedResult, ModelFingerprint, ProviderHealth } from './providers/types.ts';
+export { EmbeddingsService, type EmbeddingsSettings, type EncodeOptions } from './providers/embeddings-service.ts';
+export type {
+  EmbeddingProvider,
+  EmbedOptions,
+  EmbedResult,
+  ModelFingerprint,
+  ProviderHealth,
+} from './providers/types.ts';
+export { type ActiveModel, type ActiveModelOptions, withActiveModel } from './search/active-model.ts';
+export { type SearchOptions, type SearchResult, searchTable } from './search/search.ts';
+export { transactionsOf } from './search/transactions-of.ts';
 export type { MigrationContext } from './state/context.ts';
+export type { SavedBackup } from './state/records.ts';
 export { type CutOverResult, cutOver } from './steps/cut-over.ts';
 export { type ExpandResult, expand } from './steps/expand.ts';
 export { type FillResult, fill } from './steps/fill.ts';
-export { backup, type FinalizeResult, finalize } from './steps/finalize.ts';
-export { type OpenedMigration, openMigration } from './steps/open-migration.ts';
+export { type BackupOptions, backup, type FinalizeResult, finalize } from './steps/finalize.ts';
+export { type OpenedMigration, type OpenMigrationOptions, openMigration } from './steps/open-migration.ts';
 export { type UndoCutOverResult, undoCutOver } from './steps/undo-cut-over.ts';
 export { undoExpand } from './steps/undo-expand.ts';
 export { undoFill } from './steps/undo-fill.ts';
+export { verifyBackup } from './swap/read-backup.ts';
+export { type RestoreOptions, type RestoreResult, restoreBackup } from './swap/restore.ts';
