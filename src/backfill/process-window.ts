@@ -39,6 +39,8 @@ export async function processWindow(
     else if (produced.kind === 'vector') good.push({ key: row.key, hash, vector: produced.vector });
   }
   const written = await withRetries(() => writeBatch(ctx.db, to, good), retry);
-  if (bad.length > 0) await quarantineRows(ctx.db, ctx.runtime.stateSchema, ctx.definition.id, bad);
+  if (bad.length > 0) {
+    await withRetries(() => quarantineRows(ctx.db, ctx.runtime.stateSchema, ctx.definition.id, bad), retry);
+  }
   return { written, quarantined: bad.length, tokens: batch.tokens, truncated: batch.truncated };
 }

@@ -70,8 +70,10 @@ async function isComplete(job: BackfillJob, walked: Walked, pass: number): Promi
   if (walked.rows === 0) return true;
   if (pass === 1 || walked.rows > FEW_ROWS) return false;
   const { ctx, to } = job;
-  const count = () => countHeldBack(ctx.db, to.target, to.modelId, ctx.definition.id, walked.few);
-  return (await withRetries(count, { attempts: ctx.runtime.maxRetries, signal: job.signal })) === 0;
+  const heldBack = await retried(job, () =>
+    countHeldBack(ctx.db, to.target, to.modelId, ctx.definition.id, walked.few),
+  );
+  return heldBack === 0;
 }
 
 interface Walked {
@@ -130,13 +132,17 @@ async function walk(job: BackfillJob, from: readonly string[] | null, totals: To
 
 async function readNext(job: BackfillJob, cursor: readonly string[] | null): Promise<Window> {
   const { ctx, to } = job;
-  const skipQuarantined = await hasQuarantine(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
-  const options = { modelId: to.modelId, migrationId: ctx.definition.id, skipQuarantined };
   const limits = { rows: ctx.runtime.batchRows, bytes: ctx.runtime.batchBytes };
-  return withRetries(() => readWindow(ctx.db, to.target, options, cursor, limits), {
-    attempts: ctx.runtime.maxRetries,
-    signal: job.signal,
+  return retried(job, async () => {
+    const skipQuarantined = await hasQuarantine(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
+    const options = { modelId: to.modelId, migrationId: ctx.definition.id, skipQuarantined };
+    return readWindow(ctx.db, to.target, options, cursor, limits);
   });
+}
+
+/** A lost connection must cost a moment, not the run: everything in the walk that asks the database can be asked again. */
+function retried<T>(job: BackfillJob, work: () => Promise<T>): Promise<T> {
+  return withRetries(work, { attempts: job.ctx.runtime.maxRetries, signal: job.signal });
 }
 
 function addTotals(totals: Totals, result: WindowResult): void {
@@ -159,7 +165,7 @@ function createReporter(job: BackfillJob, totals: Totals): Report {
     job.ctx.onProgress({ kind: 'rows', done, total: Math.max(done, job.rowsTotal), rate: perSecond, etaSeconds });
     if (Date.now() - lastCheckpoint < CHECKPOINT_MS) return;
     lastCheckpoint = Date.now();
-    await job.onCheckpoint?.({ cursor, ...totals });
+    await retried(job, async () => job.onCheckpoint?.({ cursor, ...totals }));
   };
 }
 

@@ -1,0 +1,117 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { ConnectionSettings } from '../../src/db/types.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const KNEX = fileURLToPath(new URL('../../node_modules/knex/bin/cli.js', import.meta.url));
+const REEMBED = fileURLToPath(new URL('../../bin/reembed.mjs', import.meta.url));
+
+/** The environment in which the repository's own migrations run with the hash model and leases that end soon. */
+export const FAST_ENV: Readonly<Record<string, string>> = {
+  EMBEDDING_PROVIDER: 'hash',
+  EMBEDDING_MODEL: 'hash/384',
+  REEMBED_LEASE_SECONDS: '2',
+  REEMBED_GATE: 'off',
+  REEMBED_BACKUP: `${tmpdir()}/reembed-fault-backups`,
+  NODE_OPTIONS: '--import=tsx',
+};
+
+export interface Exit {
+  /** Null when a signal ended it. */
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** Stdout and stderr, as they came. */
+  readonly output: string;
+}
+
+/** A command that runs in a process group of its own. */
+export interface Running {
+  readonly pid: number;
+  readonly exit: Promise<Exit>;
+  hasExited(): boolean;
+  output(): string;
+  /** Signals the whole group, as a terminal or an out-of-memory killer does. */
+  signal(signal: NodeJS.Signals): void;
+}
+
+const started = new Set<Running>();
+
+/** `npx knex …` without npx: one process less between the test and what it kills. */
+export function startKnex(database: ConnectionSettings, args: readonly string[], env: Environment = {}): Running {
+  return start([KNEX, ...args], database, env);
+}
+
+/** `npx reembed …`. */
+export function startReembed(database: ConnectionSettings, args: readonly string[], env: Environment = {}): Running {
+  return start([REEMBED, ...args], database, env);
+}
+
+/** Ends what a failed test left running; only processes that were started here. */
+export function killStarted(): void {
+  for (const running of started) running.signal('SIGKILL');
+}
+
+type Environment = Readonly<Record<string, string>>;
+
+function start(args: readonly string[], database: ConnectionSettings, env: Environment): Running {
+  const child = spawn(process.execPath, [...args], {
+    cwd: ROOT,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...inheritedEnvironment(), ...FAST_ENV, DATABASE_URL: databaseUrl(database), ...env },
+  });
+  const running = observe(child);
+  started.add(running);
+  void running.exit.finally(() => started.delete(running));
+  return running;
+}
+
+/** Without what the test runner or its user has set for reembed. */
+function inheritedEnvironment(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => !/^(REEMBED|EMBEDDING|NODE_ENV|VITEST|PG)/.test(name));
+  return Object.fromEntries(kept);
+}
+
+function observe(child: ChildProcess): Running {
+  let output = '';
+  let exited = false;
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+  }
+  const exit = new Promise<Exit>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      exited = true;
+      resolve({ code, signal, output });
+    });
+  });
+  const pid = child.pid ?? 0;
+  return {
+    pid,
+    exit,
+    hasExited: () => exited,
+    output: () => output,
+    signal(signal) {
+      if (exited || pid === 0) return;
+      try {
+        process.kill(-pid, signal);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
+    },
+  };
+}
+
+/** A URL out of whichever form the settings of a test database have. */
+export function databaseUrl(settings: ConnectionSettings): string {
+  if (settings.connectionString !== undefined) return settings.connectionString;
+  const { user = 'postgres', password, host = 'localhost', port = 5432, database = 'postgres' } = settings;
+  const secret = typeof password === 'string' ? `:${encodeURIComponent(password)}` : '';
+  const who = `${encodeURIComponent(user)}${secret}`;
+  // A directory is a unix socket, which a URL names in its query.
+  if (host.startsWith('/')) return `postgres://${who}@/${database}?host=${encodeURIComponent(host)}&port=${port}`;
+  return `postgres://${who}@${host}:${port}/${database}`;
+}
