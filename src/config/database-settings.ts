@@ -1,4 +1,3 @@
-import type { ConnectionSettings } from '../db/types.ts';
 import { ConfigError } from '../errors.ts';
 import { requireDatabaseUrl } from './runtime.ts';
 import type { RuntimeSettings } from './types.ts';
@@ -14,7 +13,10 @@ export function isEmbedded(runtime: Pick<RuntimeSettings, 'databaseUrl'>): boole
  *
  * @throws ConfigError when no URL is set, or when the database is the embedded one, which has to be started instead
  */
-export function serverSettings(runtime: Pick<RuntimeSettings, 'databaseUrl' | 'directUrl'>): ConnectionSettings {
+export function serverSettings(runtime: Pick<RuntimeSettings, 'databaseUrl' | 'directUrl'>): {
+  readonly connectionString: string;
+  readonly embedded: false;
+} {
   if (isEmbedded(runtime)) {
     throw new ConfigError('database_embedded', 'DATABASE_URL is embedded; it names no server to connect to.', {
       step: 'configuration',
