@@ -74,7 +74,7 @@ export async function startLocalServer(version: PostgresVersion, settings: reado
   if (bin === undefined) {
     throw new Error(`Postgres ${version} with pgvector is not here: run "bash .ci/install-postgres.sh ${version}"`);
   }
-  const directory = mkdtempSync('/tmp/reembed-pg-');
+  const directory = mkdtempSync(join(process.env.REEMBED_TEST_DIR ?? '/tmp', 'reembed-pg-'));
   if (process.getuid?.() === 0) {
     const { uid, gid } = accountOf('postgres');
     chownSync(directory, uid, gid);

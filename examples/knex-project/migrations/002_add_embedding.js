@@ -1,0 +1,4 @@
+import { addEmbedding } from 'reembed/migrations';
+import migration from '../reembed.config.js';
+
+export const { up, down, config } = addEmbedding(migration);

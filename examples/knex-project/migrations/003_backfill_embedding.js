@@ -1,0 +1,4 @@
+import { backfillEmbedding } from 'reembed/migrations';
+import migration from '../reembed.config.js';
+
+export const { up, down, config } = backfillEmbedding(migration);
