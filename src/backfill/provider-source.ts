@@ -2,6 +2,9 @@ import { ModelError, messageOf, ProviderError } from '../errors.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
 import type { Produced, ProducedBatch, SourceRow, VectorSource } from './types.ts';
 
+const TEXT_ERRORS: ReadonlySet<string> = new Set(['vector_missing', 'text_without_tokens']);
+const MANY_TEXTS = 8;
+
 /** Embeds text. Equal texts of a batch are embedded once; a row that alone makes the provider fail is found by bisection. */
 export function providerSource(provider: EmbeddingProvider): VectorSource {
   return {
@@ -33,10 +36,12 @@ async function embedTexts(
   try {
     return await embedOnce(provider, texts, signal);
   } catch (error) {
-    if (texts.length < 2 || !mayBeOneText(error)) throw error;
+    const named = namesItsText(error);
+    if (!mayBeOneText(error) || (texts.length < 2 && !named)) throw error;
     const results = await bisect(provider, texts, signal);
-    // When not one text passes, the texts are not what is wrong.
-    if (results.produced.every((row) => row.kind === 'failed')) throw error;
+    // When not one of many texts passes, the texts are not what is wrong.
+    const allFailed = results.produced.every((row) => row.kind === 'failed');
+    if (allFailed && (!named || texts.length >= MANY_TEXTS)) throw error;
     return results;
   }
 }
@@ -81,6 +86,11 @@ async function bisect(
       truncated: left.truncated + right.truncated,
     };
   }
+}
+
+/** Errors about a text that would be the same for it in any company. */
+function namesItsText(error: unknown): boolean {
+  return error instanceof ProviderError && TEXT_ERRORS.has(error.code);
 }
 
 /** Errors that one text can cause; a missing file or a stopped worker is not among them. */

@@ -8,7 +8,7 @@ import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
 import type { Lease } from '../state/lease.ts';
 import { readModel, registerModel } from '../state/models.ts';
-import { listQuarantine } from '../state/quarantine.ts';
+import { clearQuarantine, listQuarantine } from '../state/quarantine.ts';
 import { type MigrationRecord, updateRecord } from '../state/records.ts';
 import { type ResolvedMigration, resolveMigration } from '../state/resolve.ts';
 import { restoreMatching } from '../swap/restore.ts';
@@ -45,6 +45,7 @@ export async function fill(ctx: MigrationContext): Promise<FillResult> {
 
 /** The same under a lease that is already held: 007's catch-up. */
 export async function fillLeased(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<FillResult> {
+  await retryQuarantined(ctx);
   const run = await embedPending(ctx, lease, provider);
   const { record, target } = await resolveMigration(ctx);
   const rows = await countRows(ctx.db, target, record.modelId ?? 0, record.id);
@@ -102,6 +103,8 @@ async function adoptModel(
   const { record } = resolved;
   if (record.modelId !== modelId) {
     if (record.modelId !== null) {
+      // What one model failed on is no fault of another.
+      await clearQuarantine(db, runtime.stateSchema, record.id);
       ctx.onProgress({
         kind: 'warning',
         message: `The model changed since the last run: rows that the other model made are embedded again.`,
@@ -166,6 +169,13 @@ async function backfill(
   });
   await keep(result, null);
   return result;
+}
+
+/** Rows that would end this run in a refusal get another try: the model, its files or its service may have been corrected. */
+async function retryQuarantined({ db, definition, runtime }: MigrationContext): Promise<void> {
+  const limit = runtime.maxQuarantined;
+  const rows = await listQuarantine(db, runtime.stateSchema, definition.id, limit + 1);
+  if (rows.length > limit) await clearQuarantine(db, runtime.stateSchema, definition.id);
 }
 
 async function refuseQuarantined(ctx: MigrationContext, rows: RowCounts): Promise<void> {
