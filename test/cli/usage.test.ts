@@ -1,8 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runCli } from './run-cli.ts';
+import { ROOT, runCli } from './run-cli.ts';
 
 let project: string;
 beforeAll(async () => {
@@ -146,4 +147,12 @@ test('variables of a .env are read, and those that are set win', async () => {
   expect(stderr).toContain('REEMBED_GATE is "nonsense"');
   expect(stderr).toContain('REEMBED_LOG is "wrong"');
   await rm(cwd, { recursive: true });
+});
+
+test('docs/cli.md has every verb of --help', async () => {
+  const { stdout } = await runCli(['--help']);
+  const verbs = [...stdout.matchAll(/^ {2}reembed (\w+)/gm)].map((match) => match[1]);
+  const documentation = readFileSync(join(ROOT, 'docs/cli.md'), 'utf8');
+  expect(verbs.length).toBeGreaterThan(10);
+  expect(verbs.filter((verb) => !documentation.includes(`\`${verb}`))).toEqual([]);
 });
