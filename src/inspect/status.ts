@@ -3,7 +3,7 @@ import type { TableInfo, VectorExtension } from '../db/catalog-types.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { readModel } from '../state/models.ts';
-import { listRecords, type MigrationRecord, type SavedBackup } from '../state/records.ts';
+import { listRecords, type MigrationRecord, type NewIndex, type SavedBackup } from '../state/records.ts';
 import { newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
 import { stateExists } from '../state/schema.ts';
 import { annIndexesOn } from './facts.ts';
@@ -18,6 +18,9 @@ export interface StatusIndex {
   readonly valid: boolean;
   /** The column that it is on. */
   readonly column: string;
+  /** What to set for a search, as stored with an index that the swap built: `ivfflat.probes` or `hnsw.ef_search`. */
+  readonly probes?: number;
+  readonly efSearch?: number;
 }
 
 /** What `reembed status` shows; `--json` prints it as it is. */
@@ -75,7 +78,7 @@ export async function readStatus(ctx: MigrationContext): Promise<Status> {
     rows,
     model: await modelNames(ctx, seen.record, records),
     active: seen.active,
-    indexes: statusIndexes(table, [definition.column, definition.target, keptColumn]),
+    indexes: statusIndexes(table, [definition.column, definition.target, keptColumn], seen.record?.newIndexes ?? []),
     column: definition.column,
     newColumn: seen.phase === 'none' ? null : target.column,
     keptColumn,
@@ -131,12 +134,25 @@ async function nameOfModel(ctx: MigrationContext, id: number | null): Promise<st
   return typeof name === 'string' ? name : null;
 }
 
-function statusIndexes(table: TableInfo, columns: readonly (string | null)[]): StatusIndex[] {
-  return [...new Set(columns)].flatMap((column) =>
-    column === null
-      ? []
-      : annIndexesOn(table, column).map(({ name, method, valid }) => ({ name, kind: method, valid, column })),
-  );
+function statusIndexes(
+  table: TableInfo,
+  columns: readonly (string | null)[],
+  built: readonly NewIndex[],
+): StatusIndex[] {
+  return [...new Set(columns)].flatMap((column) => {
+    if (column === null) return [];
+    return annIndexesOn(table, column).map(({ name, method, valid }) => {
+      const { probes, efSearch } = built.find((index) => index.name === name) ?? {};
+      return {
+        name,
+        kind: method,
+        valid,
+        column,
+        ...(probes === undefined ? {} : { probes }),
+        ...(efSearch === undefined ? {} : { efSearch }),
+      };
+    });
+  });
 }
 
 async function missingOld(

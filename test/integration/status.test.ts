@@ -47,7 +47,7 @@ describe('status', () => {
       keptColumn: 'embedding_old',
       missingOld: 0,
       indexes: [
-        { name: 'idx_segments_text_embedding_ivfflat', kind: 'ivfflat', valid: true, column: 'embedding' },
+        { name: 'idx_segments_text_embedding_ivfflat', kind: 'ivfflat', valid: true, column: 'embedding', probes: 4 },
         { name: 'idx_segments_text_embedding_ivfflat_old', column: 'embedding_old' },
       ],
     });
