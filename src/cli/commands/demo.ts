@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { defineCommand } from '../command.ts';
 import { findDemoFiles } from '../demo/demo-files.ts';
-import { nextStepsText, PLAIN, resultText, stageText, TERMINAL } from '../demo/demo-text.ts';
+import { nextStepsText, resultText, stageText, styleOf } from '../demo/demo-text.ts';
 import { demoEnvironment, runDemo } from '../demo/run-demo.ts';
 import { wholeNumber } from '../whole-number.ts';
 
@@ -29,7 +29,7 @@ export const demo = defineCommand({
     const { output, cwd, signal } = cli;
     const files = findDemoFiles();
     const directory = resolve(cwd, flags.directory ?? '.reembed/demo');
-    const style = process.stdout.isTTY && process.stdout.hasColors() ? TERMINAL : PLAIN;
+    const style = styleOf(process.stdout);
     // The story goes by while it happens; with --json there is only the document at its end.
     const tell = (text: string): void => void (output.json || process.stdout.write(`${text}\n`));
     const result = await runDemo({

@@ -5,21 +5,30 @@ import { bytes, count, shorten } from '../text.ts';
 import type { DemoSearch, Snapshot } from './measure.ts';
 import type { DemoResult, DemoStage } from './run-demo.ts';
 
-/** How words are emphasised; plain text where the output is no terminal. */
+/** How words are emphasised, and how many fit in a line; plain text where the output is no terminal. */
 export interface Style {
+  readonly width: number;
   readonly bold: (text: string) => string;
   readonly dim: (text: string) => string;
 }
 
-export const PLAIN: Style = { bold: (text) => text, dim: (text) => text };
-export const TERMINAL: Style = {
-  bold: (text) => `\u001b[1m${text}\u001b[22m`,
-  dim: (text) => `\u001b[2m${text}\u001b[22m`,
-};
+const PLAIN_WIDTH = 100;
+
+/** Bold and dim on a terminal that has them. */
+export function styleOf(stream: NodeJS.WriteStream): Style {
+  const width = Math.min(120, stream.columns ?? PLAIN_WIDTH);
+  if (!stream.isTTY || !stream.hasColors()) return { width, bold: (text) => text, dim: (text) => text };
+  return {
+    width,
+    bold: (text) => `\u001b[1m${text}\u001b[22m`,
+    dim: (text) => `\u001b[2m${text}\u001b[22m`,
+  };
+}
 
 const SHOWN_HITS = 3;
-const TITLE_WIDTH = 52;
-const TEXT_WIDTH = 44;
+/** Mark, rank and score before a hit's title. */
+const HIT_MARGIN = 13;
+const TITLE_SHARE = 0.5;
 
 /** What to print when a stage is reached. */
 export function stageText(stage: DemoStage, style: Style): string {
@@ -53,11 +62,12 @@ function searchesText(heading: string, snapshot: Snapshot, style: Style): string
 
 function searchLines(search: DemoSearch, style: Style): string[] {
   const where = search.rank === undefined ? 'not among the first 10' : `found at ${search.rank}`;
+  const titleWidth = Math.floor((style.width - HIT_MARGIN) * TITLE_SHARE);
+  const textWidth = style.width - HIT_MARGIN - titleWidth - 2;
   const hits = search.hits.slice(0, SHOWN_HITS).map((hit, i) => {
-    const mark = hit.wanted ? '*' : ' ';
-    const title = shorten(hit.title, TITLE_WIDTH).padEnd(TITLE_WIDTH);
-    const line = `   ${mark}${i + 1}  ${hit.score.toFixed(2)}  ${title}`;
-    return `${hit.wanted ? style.bold(line) : line}  ${style.dim(shorten(hit.text, TEXT_WIDTH))}`;
+    const title = shorten(hit.title, titleWidth).padEnd(titleWidth);
+    const line = `   ${hit.wanted ? '*' : ' '}${i + 1}  ${hit.score.toFixed(2)}  ${title}`;
+    return `${hit.wanted ? style.bold(line) : line}  ${style.dim(shorten(hit.text, textWidth))}`;
   });
   return [`  "${search.query}" ${style.dim(`(its passage: ${where})`)}`, ...hits];
 }
@@ -69,26 +79,28 @@ export function resultText(result: DemoResult, style: Style): string {
     ['', 'before', 'after'],
     ['model', before.model, after.model],
     ['dimensions', String(before.dimensions), String(after.dimensions)],
-    ['Recall@10, every vector compared', recall(before.exact), recall(after.exact)],
-    ['Recall@10, through the index', recall(before.throughIndex), recall(after.throughIndex)],
-    ['the index', indexText(before.index), indexText(after.index)],
+    ['Recall@10, exact', recall(before.exact), recall(after.exact)],
+    ['Recall@10, index', recall(before.throughIndex), recall(after.throughIndex)],
+    ['index', indexText(before.index), indexText(after.index)],
+    ['  searched with', settingsText(before.index), settingsText(after.index)],
+    ['  size', bytes(before.indexBytes), bytes(after.indexBytes)],
     ['vectors', bytes(before.vectorBytes), bytes(after.vectorBytes)],
-    ['index', bytes(before.indexBytes), bytes(after.indexBytes)],
   ];
   const times = result.migrations.map(({ name, seconds: taken }) => `${name.slice(0, 3)} ${seconds(taken)}`).join(', ');
   return [
     style.bold('What it brought'),
     ...table(rows, style),
     '',
-    ...(after.kept === undefined
-      ? []
-      : [
-          `  The older vectors stay as "${after.kept.column}" (${bytes(after.kept.bytes)}) until "reembed finalize": the swap can be undone.`,
-        ]),
-    `  Recall@10: the share of a title's own passages among the first 10 hits, mean over ${count(before.exact.queries, 'title')}.`,
+    `  Recall@10: the share of a title's passages among the first 10 hits, over ${count(before.exact.queries, 'title')}.`,
+    ...keptLines(after.kept),
     `  The whole demo took ${seconds(result.seconds)}; the migrations ${times}.`,
     '',
   ].join('\n');
+}
+
+function keptLines(kept: Snapshot['kept']): string[] {
+  if (kept === undefined) return [];
+  return [`  The older vectors stay in "${kept.column}" (${bytes(kept.bytes)}) until "reembed finalize".`];
 }
 
 /** Commands that go on with what the demo left. */
@@ -98,13 +110,12 @@ export function nextStepsText(environment: Readonly<Record<string, string>>, cwd
     style.bold('Where to go next'),
     '  The database is still there. To look around in it:',
     `    export ${exported.join(' \\\n           ')}`,
-    '    npx reembed status                          where the migration stands, row by row',
-    '    npx reembed search "how to cancel a query"  search it yourself',
-    '    npx reembed verify                          recount everything, embed 200 rows again, compare',
-    '    npx knex migrate:down                       exchange the columns back: the old one was kept',
-    '  On your own table: set DATABASE_URL, name your table in reembed.config.ts, then',
+    '    npx reembed status                         where the migration stands',
+    '    npx reembed search "undo a transaction"    search it yourself',
+    '    npx reembed verify                         embed 200 rows again and compare',
+    '    npx knex migrate:down                      exchange the columns back',
+    '  On your own table: set DATABASE_URL, name the table in reembed.config.ts, then',
     '    npx reembed doctor && npx knex migrate:latest',
-    '  README.md explains the three migrations, docs/ each task.',
   ].join('\n');
 }
 
@@ -127,8 +138,12 @@ function recall(result: RecallResult): string {
 
 function indexText(index: SearchIndex | undefined): string {
   if (index === undefined) return 'none';
-  if (index.kind === 'hnsw') return `hnsw, ef_search ${index.efSearch}`;
-  return `ivfflat, ${index.lists} lists, ${index.probes} probes`;
+  return index.lists === undefined ? index.kind : `${index.kind}, ${index.lists} lists`;
+}
+
+function settingsText(index: SearchIndex | undefined): string {
+  if (index === undefined) return '-';
+  return index.probes === undefined ? `ef_search ${index.efSearch}` : `${index.probes} probes`;
 }
 
 function seconds(value: number): string {

@@ -76,7 +76,7 @@ export async function takeSnapshot(
   const side = exact.side;
   return {
     side,
-    model: side === 'new' ? await newModelName(ctx, record) : "an older model's, from a file",
+    model: side === 'new' ? await newModelName(ctx, record) : 'older encoder',
     dimensions: side === 'new' ? definition.dimensions : (definition.from?.dimensions ?? 0),
     index: throughIndex.index,
     searches,
@@ -110,5 +110,6 @@ async function readKept(ctx: MigrationContext, column: string | undefined): Prom
 async function newModelName(ctx: MigrationContext, record: MigrationRecord | undefined): Promise<string> {
   const id = record?.modelId ?? undefined;
   const fingerprint = id === undefined ? undefined : await readModel(ctx.db, ctx.runtime.stateSchema, id);
-  return [fingerprint?.name ?? ctx.definition.model, fingerprint?.dtype].filter(Boolean).join(', ');
+  const name = String(fingerprint?.name ?? ctx.definition.model).replace(/^.*\//, '');
+  return [name, fingerprint?.dtype].filter(Boolean).join(', ');
 }
