@@ -375,6 +375,38 @@ describe('publications', () => {
     await chain.db.query('DROP PUBLICATION every_table');
   });
 
+  it('with a subscriber are refused: it would stop at the first column that it lacks', async (test) => {
+    if (!dedicatedConnections()) return test.skip('the embedded database does not replicate');
+    const { rows } = await chain.db.query<{ level: string }>(`SELECT current_setting('wal_level') AS level`);
+    if (rows[0]?.level !== 'logical') return test.skip(`wal_level is ${rows[0]?.level}, not logical`);
+    await chain.db.query(`SELECT pg_create_logical_replication_slot('preflight_slot', 'pgoutput')`);
+    try {
+      const report = await look(`${TABLE}; CREATE PUBLICATION p FOR TABLE segments`);
+      expect(report.findings).toMatchObject([{ severity: 'error', code: 'publication' }]);
+      expect(messageOf(report, 'publication')).toContain('1 subscriber(s) would stop');
+    } finally {
+      await chain.db.query(`DROP PUBLICATION p; SELECT pg_drop_replication_slot('preflight_slot')`);
+    }
+  });
+
+  it('that fill the table here are a warning', async (test) => {
+    if (!dedicatedConnections()) return test.skip('the embedded database does not replicate');
+    await look(TABLE);
+    await chain.db.query(
+      `CREATE SUBSCRIPTION filled_from CONNECTION 'dbname=nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE)`,
+    );
+    try {
+      await chain.db.query(
+        `INSERT INTO pg_catalog.pg_subscription_rel SELECT oid, 'segments'::regclass, 'r', NULL FROM pg_subscription WHERE subname = 'filled_from'`,
+      );
+      expect(messageOf(await preflight(chain.context()), 'subscriber')).toContain(
+        'filled by the subscription "filled_from"',
+      );
+    } finally {
+      await chain.db.query('DROP SUBSCRIPTION filled_from');
+    }
+  });
+
   it('that leave the vectors out are no matter', async (test) => {
     if (!dedicatedConnections()) return test.skip('the embedded database does not replicate');
     const { rows } = await chain.db.query<{ n: number }>(`SELECT current_setting('server_version_num')::int AS n`);
