@@ -1,9 +1,18 @@
 import pg from 'pg';
+import { describe, inject } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
-import type { ConnectionSettings, Database, Queryable } from '../../src/db/types.ts';
+import type { Database, Queryable } from '../../src/db/types.ts';
 import { makeSegments, type SegmentsOptions } from './chain.ts';
-import { databaseUrl, killStarted, type Running, startKnex, startReembed } from './fault-process.ts';
+import { killStarted, type Running, startKnex, startReembed } from './fault-process.ts';
 import { createTestDatabase } from './test-database.ts';
+
+const ONE_SESSION = 'the embedded database has one session for everybody: nothing happens beside it';
+
+/** A group of tests that needs a server, because several sessions or processes work at once; elsewhere skipped by name, with the reason. */
+export function describeOnServer(name: string, tests: () => void): void {
+  if (inject('postgresUrl') !== null) describe(name, tests);
+  else describe.skip(`${name} (needs a server: ${ONE_SESSION})`, tests);
+}
 
 /** A client that reembed's own sessions can be told from: it watches, locks and cancels as an application or an operator would. */
 export interface Observer extends Queryable {
@@ -12,7 +21,7 @@ export interface Observer extends Queryable {
 
 /** A database with `segments` in it, an observer, and the commands that are to be broken. */
 export interface FaultBed {
-  readonly settings: ConnectionSettings;
+  readonly url: string;
   readonly observer: Observer;
   knex(args: readonly string[], env?: Readonly<Record<string, string>>): Running;
   reembed(args: readonly string[], env?: Readonly<Record<string, string>>): Running;
@@ -23,10 +32,18 @@ export interface FaultBed {
 
 export async function openFaultBed(segments: SegmentsOptions): Promise<FaultBed> {
   const database = await createTestDatabase();
-  const { settings } = database;
-  const observer = await openObserver(settings);
+  return makeFaultBed(database.url, segments, database.drop);
+}
+
+/** The same on a database that the caller has made, e.g. of a server that will be stopped. */
+export async function makeFaultBed(
+  url: string,
+  segments: SegmentsOptions,
+  drop: () => Promise<void> | void,
+): Promise<FaultBed> {
+  const observer = await openObserver(url);
   const withDatabase = async <T>(work: (db: Database) => Promise<T>): Promise<T> => {
-    const db = openDatabase(settings);
+    const db = openDatabase({ connectionString: url, embedded: false });
     try {
       return await work(db);
     } finally {
@@ -35,21 +52,21 @@ export async function openFaultBed(segments: SegmentsOptions): Promise<FaultBed>
   };
   await withDatabase((db) => makeSegments(db, segments));
   return {
-    settings,
+    url,
     observer,
-    knex: (args, env) => startKnex(settings, args, env),
-    reembed: (args, env) => startReembed(settings, args, env),
+    knex: (args, env) => startKnex(url, args, env),
+    reembed: (args, env) => startReembed(url, args, env),
     withDatabase,
     async close() {
       killStarted();
-      await observer.close();
-      await database.drop();
+      await observer.close().catch(() => undefined);
+      await drop();
     },
   };
 }
 
-export async function openObserver(settings: ConnectionSettings): Promise<Observer> {
-  const client = new pg.Client({ connectionString: databaseUrl(settings), application_name: 'observer' });
+export async function openObserver(url: string): Promise<Observer> {
+  const client = new pg.Client({ connectionString: url, application_name: 'observer' });
   // A server that is stopped on purpose must not end the test run.
   client.on('error', () => undefined);
   await client.connect();

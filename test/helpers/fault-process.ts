@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import type { ConnectionSettings } from '../../src/db/types.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const KNEX = fileURLToPath(new URL('../../node_modules/knex/bin/cli.js', import.meta.url));
@@ -38,13 +37,13 @@ export interface Running {
 const started = new Set<Running>();
 
 /** `npx knex …` without npx: one process less between the test and what it kills. */
-export function startKnex(database: ConnectionSettings, args: readonly string[], env: Environment = {}): Running {
-  return start([KNEX, ...args], database, env);
+export function startKnex(url: string, args: readonly string[], env: Environment = {}): Running {
+  return start([KNEX, ...args], url, env);
 }
 
 /** `npx reembed …`. */
-export function startReembed(database: ConnectionSettings, args: readonly string[], env: Environment = {}): Running {
-  return start([REEMBED, ...args], database, env);
+export function startReembed(url: string, args: readonly string[], env: Environment = {}): Running {
+  return start([REEMBED, ...args], url, env);
 }
 
 /** Ends what a failed test left running; only processes that were started here. */
@@ -54,12 +53,12 @@ export function killStarted(): void {
 
 type Environment = Readonly<Record<string, string>>;
 
-function start(args: readonly string[], database: ConnectionSettings, env: Environment): Running {
+function start(args: readonly string[], url: string, env: Environment): Running {
   const child = spawn(process.execPath, [...args], {
     cwd: ROOT,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...inheritedEnvironment(), ...FAST_ENV, DATABASE_URL: databaseUrl(database), ...env },
+    env: { ...inheritedEnvironment(), ...FAST_ENV, DATABASE_URL: url, ...env },
   });
   const running = observe(child);
   started.add(running);
@@ -103,15 +102,4 @@ function observe(child: ChildProcess): Running {
       }
     },
   };
-}
-
-/** A URL out of whichever form the settings of a test database have. */
-export function databaseUrl(settings: ConnectionSettings): string {
-  if (settings.connectionString !== undefined) return settings.connectionString;
-  const { user = 'postgres', password, host = 'localhost', port = 5432, database = 'postgres' } = settings;
-  const secret = typeof password === 'string' ? `:${encodeURIComponent(password)}` : '';
-  const who = `${encodeURIComponent(user)}${secret}`;
-  // A directory is a unix socket, which a URL names in its query.
-  if (host.startsWith('/')) return `postgres://${who}@/${database}?host=${encodeURIComponent(host)}&port=${port}`;
-  return `postgres://${who}@${host}:${port}/${database}`;
 }

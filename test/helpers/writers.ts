@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ConnectionSettings, Queryable } from '../../src/db/types.ts';
+import type { Queryable } from '../../src/db/types.ts';
 import { openObserver } from './fault-bed.ts';
 import { createRandom, type Random } from './fault-random.ts';
 
@@ -38,11 +38,11 @@ interface Book {
  * An application that goes on writing: it knows `id` and `text` only. Every row belongs to one client (the last to the bulk
  * updates), so that what is committed last is known for each row.
  */
-export async function startWriters(settings: ConnectionSettings, options: WriterOptions): Promise<Writers> {
+export async function startWriters(url: string, options: WriterOptions): Promise<Writers> {
   const { clients = 3, pauseMs = 2, bulkPauseMs = 200, seed } = options;
   const owners = clients + 1;
   const book: Book = { texts: new Map(), errors: [], statements: 0, stopped: false };
-  const connections = await Promise.all(Array.from({ length: owners }, () => openObserver(settings)));
+  const connections = await Promise.all(Array.from({ length: owners }, () => openObserver(url)));
   const [first] = connections;
   if (first === undefined) throw new RangeError('no clients');
   const { rows } = await first.query<{ id: string; text: string | null }>('SELECT id, text FROM segments');

@@ -1,27 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { type Chain, makeSegments, openChain } from '../helpers/chain.ts';
-import { type Observer, openObserver } from '../helpers/fault-bed.ts';
+import { describeOnServer, type Observer, openObserver } from '../helpers/fault-bed.ts';
 import { waitFor, workerSessions } from '../helpers/fault-watch.ts';
 import { SEGMENTS, wrongVectors } from '../helpers/oracle.ts';
 
 const ROWS = 3_000;
-const EMBEDDED = 'the embedded database has one session for everybody: nothing happens beside it';
 
-describe('a backfill beside an application', () => {
+describeOnServer('a backfill beside an application', () => {
   let chain: Chain;
   let application: Observer;
   let other: Observer;
 
-  beforeEach(async (test) => {
+  beforeEach(async () => {
     chain = await openChain();
-    if (chain.database.settings.embedded) return test.skip(EMBEDDED);
     await makeSegments(chain.db, { rows: ROWS });
     await expand(chain.context());
-    application = await openObserver(chain.database.settings);
-    other = await openObserver(chain.database.settings);
+    application = await openObserver(chain.database.url);
+    other = await openObserver(chain.database.url);
   });
   afterEach(async () => {
     await application?.close();

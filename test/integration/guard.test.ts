@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { type Chain, makeSegments, openChain } from '../helpers/chain.ts';
+import { describeOnServer } from '../helpers/fault-bed.ts';
 import { seededRandom } from '../helpers/fault-random.ts';
 import { SEGMENTS, wrongVectors } from '../helpers/oracle.ts';
 import { misplacedRows, startWriters } from '../helpers/writers.ts';
@@ -9,19 +10,18 @@ import { misplacedRows, startWriters } from '../helpers/writers.ts';
 const ROWS = 20_000;
 const EMBEDDED = { ...SEGMENTS, table: '(SELECT * FROM segments WHERE embedding_384_model IS NOT NULL) s' };
 
-describe('the guard: a table that is written while it is embedded', () => {
+describeOnServer('the guard: a table that is written while it is embedded', () => {
   let chain: Chain;
   beforeAll(async () => {
     chain = await openChain();
   });
   afterAll(() => chain.close());
 
-  it('ends without one stale vector, one lost row, or one error for the application', async (test) => {
-    if (chain.database.settings.embedded) test.skip('the embedded database has one session: nobody writes meanwhile');
+  it('ends without one stale vector, one lost row, or one error for the application', async () => {
     await makeSegments(chain.db, { rows: ROWS });
     await expand(chain.context());
     const { seed } = seededRandom('guard');
-    const writers = await startWriters(chain.database.settings, { seed, clients: 4, pauseMs: 1 });
+    const writers = await startWriters(chain.database.url, { seed, clients: 4, pauseMs: 1 });
     const beside = await fill(chain.context({}, { batchRows: 1_000 }));
     const during = writers.count();
     const { errors, texts } = await writers.stop();
