@@ -165,7 +165,7 @@ export function isSameIndex(existing: IndexDefinition, wanted: IndexDefinition):
     JSON.stringify([
       d.unique,
       d.method,
-      normalize(d.keys),
+      withoutDefaultClass(d),
       d.include && normalize(d.include),
       normalize(d.predicate ?? ''),
     ]);
@@ -176,6 +176,12 @@ export function isSameIndex(existing: IndexDefinition, wanted: IndexDefinition):
     if (name !== 'lists') return a === b;
     return Math.abs(Number(a) - Number(b)) <= 0.1 * Number(b);
   });
+}
+
+/** l2 is IVFFlat's default, which Postgres does not print. */
+function withoutDefaultClass(definition: IndexDefinition): string {
+  const keys = normalize(definition.keys);
+  return definition.method === 'ivfflat' ? keys.replace(/ (?:vector|halfvec)_l2_ops$/, '') : keys;
 }
 
 /** Postgres prints a schema and quotes only where they are needed; both are left out of the comparison. */

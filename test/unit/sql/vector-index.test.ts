@@ -142,6 +142,13 @@ describe('an index left by an interrupted run', () => {
     );
   });
 
+  it('is the wanted one with the default that Postgres does not print', () => {
+    const l2 = vectorIndexDefinition(target, ivfflat, 'l2');
+    const sql = "CREATE INDEX x ON s USING ivfflat (embedding_384) WITH (lists='100')";
+    expect(isSameIndex(parseIndexDefinition(sql), l2)).toBe(true);
+    expect(same(sql)).toBe(false);
+  });
+
   it('is not, with another distance, kind, column or list count', () => {
     expect(same("CREATE INDEX x ON s USING ivfflat (embedding_384 vector_l2_ops) WITH (lists='100')")).toBe(false);
     expect(same('CREATE INDEX x ON s USING hnsw (embedding_384 vector_cosine_ops)')).toBe(false);
