@@ -1,4 +1,4 @@
-import { type RestoreResult, restoreBackup } from '../../swap/restore.ts';
+import { type RestoreResult, restore as restoreMigration } from '../../steps/restore.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { count } from '../text.ts';
 import { withMigration } from '../with-migration.ts';
@@ -19,7 +19,9 @@ export const restore = defineCommand({
       }),
   run: async (flags, cli) => {
     const { file: path, into, dryRun, includeEdited } = flags;
-    const result = await withMigration(flags, cli, (ctx) => restoreBackup(ctx, { path, into, dryRun, includeEdited }));
+    const result = await withMigration(flags, cli, (ctx) =>
+      restoreMigration(ctx, { path, into, dryRun, includeEdited }),
+    );
     cli.output.result(result, describe(result));
     return 0;
   },

@@ -103,9 +103,13 @@ function keptLines(kept: Snapshot['kept']): string[] {
   return [`  The older vectors stay in "${kept.column}" (${bytes(kept.bytes)}) until "reembed finalize".`];
 }
 
+/** How the demo runs, not what it works on. */
+const NOT_FOR_LOOKING: ReadonlySet<string> = new Set(['REEMBED_BACKUP', 'REEMBED_BATCH_ROWS']);
+
 /** Commands that go on with what the demo left. */
 export function nextStepsText(environment: Readonly<Record<string, string>>, cwd: string, style: Style): string {
-  const exported = Object.entries(environment).map(([name, value]) => `${name}=${relativePath(value, cwd)}`);
+  const needed = Object.entries(environment).filter(([name]) => !NOT_FOR_LOOKING.has(name));
+  const exported = needed.map(([name, value]) => `${name}=${relativePath(value, cwd)}`);
   return [
     style.bold('Where to go next'),
     '  The database is still there. To look around in it:',
@@ -114,7 +118,7 @@ export function nextStepsText(environment: Readonly<Record<string, string>>, cwd
     '    npx reembed search "undo a transaction"    search it yourself',
     '    npx reembed verify                         embed 200 rows again and compare',
     '    npx knex migrate:down                      exchange the columns back',
-    '  On your own table: set DATABASE_URL, name the table in reembed.config.ts, then',
+    '  For your own table, in a new shell: set DATABASE_URL and reembed.config.ts, then',
     '    npx reembed doctor && npx knex migrate:latest',
   ].join('\n');
 }
