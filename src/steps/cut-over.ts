@@ -9,6 +9,7 @@ import { buildIndexes } from '../swap/build-indexes.ts';
 import { checkExchange } from '../swap/check-exchange.ts';
 import { exchange } from '../swap/exchange.ts';
 import { finishExchange } from '../swap/finish-exchange.ts';
+import { assertSameDefinition } from './definition-change.ts';
 import { embedPending, fillLeased } from './fill.ts';
 import { consultGate } from './gate.ts';
 import { type LazyProvider, lazyProvider } from './provider.ts';
@@ -42,7 +43,8 @@ export async function cutOver(ctx: MigrationContext): Promise<CutOverResult> {
 }
 
 async function cutOverLeased(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<CutOverResult> {
-  const { record } = await resolveMigration(ctx);
+  const { record, table } = await resolveMigration(ctx);
+  assertSameDefinition(ctx, record, table, 'cut-over');
   let lockedMs: number | undefined;
   if (record.active === 'old') {
     await consultGate(ctx);

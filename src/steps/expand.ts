@@ -13,6 +13,7 @@ import { deleteRecord, insertRecord, type MigrationRecord, type SavedIndex } fro
 import { findRecord, newVectorTarget } from '../state/resolve.ts';
 import { dropUnusedState, ensureStateSchema } from '../state/schema.ts';
 import { dropOldIndexes } from '../swap/drop-old-indexes.ts';
+import { assertSameDefinition } from './definition-change.ts';
 import { withLease } from './with-lease.ts';
 
 const DDL_LOCK_TIMEOUT_MS = 2_000;
@@ -67,14 +68,29 @@ async function reconcileRecord(ctx: MigrationContext): Promise<MigrationRecord |
   const record = await findRecord(ctx);
   if (record === undefined) return undefined;
   const table = await readTable(ctx.db, ctx.definition.table);
-  const column = record.active === 'new' ? record.column : record.target;
-  if (table.oid === record.tableOid && table.columns.some((candidate) => candidate.name === column)) return record;
+  if (table.oid === record.tableOid && isBorneOut(record, table)) {
+    assertSameDefinition(ctx, record, table, 'expand');
+    return record;
+  }
   ctx.onProgress({
     kind: 'warning',
     message: `The state knows "${record.id}" on a table or column that is gone; starting again from the catalog.`,
   });
-  await deleteRecord(ctx.db, ctx.runtime.stateSchema, record.id);
+  await ctx.db.transaction(async (tx) => {
+    if (table.oid === record.tableOid && record.active === 'old') {
+      const { stateSchema } = ctx.runtime;
+      await dropLeftover(tx, newVectorTarget(record, table, await readVectorExtension(tx), stateSchema), record.id);
+    }
+    await deleteRecord(tx, ctx.runtime.stateSchema, record.id);
+  });
   return undefined;
+}
+
+/** All that 005 made is there; after the swap the column itself is enough. */
+function isBorneOut(record: MigrationRecord, table: TableInfo): boolean {
+  const has = (name: string): boolean => table.columns.some((column) => column.name === name);
+  if (record.active === 'new') return has(record.column);
+  return [record.target, ...Object.values(provenanceOf(record.target))].every(has);
 }
 
 async function addColumns(ctx: MigrationContext): Promise<void> {
@@ -109,7 +125,7 @@ async function addColumns(ctx: MigrationContext): Promise<void> {
   );
 }
 
-/** Columns of ours whose state was dropped: their model ids mean nothing any more, so their vectors go. */
+/** Columns of ours whose state was dropped, or of which some are gone: what their vectors are from is not known any more. */
 async function dropLeftover(db: Queryable, target: VectorTarget, id: string): Promise<void> {
   for (const statement of dropTriggerSql(target, id)) await db.query(statement);
   await db.query(dropTargetColumnsSql(target));

@@ -1,5 +1,6 @@
 import { providerSource } from '../backfill/provider-source.ts';
 import { runBackfill } from '../backfill/run-backfill.ts';
+import { PreflightError } from '../errors.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { assertLease, type Lease } from '../state/lease.ts';
 import { findRecord, oldVectorTarget, resolveMigration } from '../state/resolve.ts';
@@ -36,6 +37,16 @@ async function fillOld(ctx: MigrationContext, lease: Lease): Promise<void> {
   const { record, table, extension } = await resolveMigration(ctx);
   const old = oldVectorTarget(record, table, extension, ctx.runtime.stateSchema);
   if (from === undefined || old === undefined) return;
+  if (old.dimensions !== 0 && old.dimensions !== from.dimensions) {
+    throw new PreflightError(
+      'old_dimensions',
+      `${old.schema}.${old.table}.${old.column} is ${old.vectorType}(${old.dimensions}), the old model ${from.model} makes ${from.dimensions} dimensions.`,
+      {
+        step: 'cut-over',
+        hint: 'Correct "from" in reembed.config.ts (or EMBEDDING_OLD_MODEL and EMBEDDING_OLD_DIMENSIONS).',
+      },
+    );
+  }
   const provider = lazyProvider(ctx, from);
   try {
     const source = providerSource(await provider.get());

@@ -1,8 +1,6 @@
 import type { Queryable } from '../db/types.ts';
 import { IntegrityError, PreflightError } from '../errors.ts';
-import { quoteIdentifier } from '../sql/identifiers.ts';
-import { notEmbeddedSql } from '../sql/pending.ts';
-import { provenanceOf, tableSql, textHashSql, type VectorTarget } from '../sql/target.ts';
+import { provenanceOf, type VectorTarget } from '../sql/target.ts';
 import { createTriggerSql } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
@@ -12,6 +10,7 @@ import { refuseBoundDependents } from './check-dependents.ts';
 import { exchangeColumnsSql, isTriggerAlways } from './exchange-columns.ts';
 import { restoreIndexNames } from './exchange-indexes.ts';
 import { finishExchange } from './finish-exchange.ts';
+import { forgetEditedRows } from './forget-edited-rows.ts';
 import { hasNulls, type MissingRows, missingOldVectors } from './missing-rows.ts';
 import { acceptAfterStrictRounds, type ExchangeResult, NOTHING_DONE, settleExchange } from './settle.ts';
 
@@ -110,22 +109,6 @@ async function applyUndo(
     kind: 'warning',
     message: `"${record.column}" stays nullable: rows without an old vector would violate its NOT NULL.`,
   });
-}
-
-/**
- * While the new column was the application's, the trigger watched the other one: a row whose text changed since then is not taken for
- * done. A row that the application holds at this moment is left to the trigger, which watches again.
- */
-async function forgetEditedRows(ctx: MigrationContext, { record, target }: ResolvedMigration): Promise<void> {
-  if (target.provenance === undefined || record.modelId === null) return;
-  const { model, hash, at } = target.provenance;
-  const clear = [model, hash, at].map((name) => `${quoteIdentifier(name)} = NULL`).join(', ');
-  const embedded = `NOT (${notEmbeddedSql(target, 't', record.modelId)})`;
-  const edited = `t.${quoteIdentifier(hash)} IS DISTINCT FROM ${textHashSql(target.text, 't')}`;
-  await ctx.db.query(
-    `WITH l AS MATERIALIZED (SELECT t.ctid FROM ${tableSql(target)} t WHERE ${embedded} AND ${edited} FOR NO KEY UPDATE SKIP LOCKED)
-     UPDATE ${tableSql(target)} t SET ${clear} FROM l WHERE t.ctid = l.ctid`,
-  );
 }
 
 function refuseTakenTarget({ record, table }: ResolvedMigration): void {

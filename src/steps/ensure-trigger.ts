@@ -1,0 +1,33 @@
+import { triggerName } from '../sql/trigger.ts';
+import type { MigrationContext } from '../state/context.ts';
+import type { ResolvedMigration } from '../state/resolve.ts';
+import { forgetEditedRows } from '../swap/forget-edited-rows.ts';
+import { createTrigger, retryLocked } from './expand.ts';
+
+const LOCK_TIMEOUT_MS = 2_000;
+
+/**
+ * Makes the trigger anew where somebody dropped or disabled it since 005, and takes rows that were edited meanwhile for pending: without
+ * it a backfill leaves vectors of other texts behind.
+ */
+export async function ensureTrigger(ctx: MigrationContext, resolved: ResolvedMigration): Promise<void> {
+  const { record, table, target } = resolved;
+  if (record.active === 'new' || (await isTriggerOn(ctx, table.oid))) return;
+  ctx.onProgress({
+    kind: 'warning',
+    message: `The trigger ${triggerName(record.id)} of ${table.schema}.${table.name} was dropped or disabled; it is made again, and rows edited meanwhile are embedded again.`,
+  });
+  await retryLocked(() =>
+    ctx.db.transaction((tx) => createTrigger(tx, target, record.id, table.oid), { lockTimeoutMs: LOCK_TIMEOUT_MS }),
+  );
+  await forgetEditedRows(ctx, resolved);
+}
+
+/** `O` fires for everyone, `A` on a logical subscriber too; `R` and `D` would miss the application. */
+async function isTriggerOn(ctx: MigrationContext, tableOid: number): Promise<boolean> {
+  const { rows } = await ctx.db.query(
+    `SELECT 1 FROM pg_catalog.pg_trigger WHERE tgrelid = $1 AND tgname = $2 AND tgenabled IN ('O', 'A')`,
+    [tableOid, triggerName(ctx.definition.id)],
+  );
+  return rows.length > 0;
+}
