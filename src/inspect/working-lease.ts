@@ -1,8 +1,5 @@
 import type { Queryable } from '../db/types.ts';
-import { type LeaseRow, readLease } from '../state/lease.ts';
-
-/** A process under knex keeps its lease after its step, parked under `after <step>`, until it ends. */
-const PARKED = 'after ';
+import { type LeaseRow, PARKED, readLease } from '../state/lease.ts';
 
 /** The lease of a step that is at work, or was when its process died; undefined when none is. */
 export async function readWorkingLease(

@@ -28,7 +28,7 @@ export interface Lease {
 }
 
 /** Marks a step that is over: the lease may be taken at once, and still names the process that holds knex's lock. */
-const PARKED = 'after ';
+export const PARKED = 'after ';
 const POLL_MS = 250;
 
 /** The lease of a migration, or undefined when nobody ever held one. */

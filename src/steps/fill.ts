@@ -1,8 +1,9 @@
-import { countPendingUpTo, countRows, type RowCounts } from '../backfill/count-rows.ts';
+import { countPendingUpTo } from '../backfill/count-pending.ts';
 import { providerSource } from '../backfill/provider-source.ts';
 import { runBackfill } from '../backfill/run-backfill.ts';
 import type { BackfillResult } from '../backfill/types.ts';
 import { IntegrityError } from '../errors.ts';
+import { type RowTally, tallyRows } from '../inspect/row-counts.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
@@ -12,13 +13,15 @@ import { clearQuarantine, listQuarantine } from '../state/quarantine.ts';
 import { type MigrationRecord, updateRecord } from '../state/records.ts';
 import { type ResolvedMigration, resolveMigration } from '../state/resolve.ts';
 import { restoreMatching } from '../swap/restore.ts';
+import { assertSameDefinition } from './definition-change.ts';
+import { ensureTrigger } from './ensure-trigger.ts';
 import { type LazyProvider, lazyProvider } from './provider.ts';
 import { withLease } from './with-lease.ts';
 
 export interface FillResult {
   readonly step: 'fill';
   readonly changed: boolean;
-  readonly rows: RowCounts | undefined;
+  readonly rows: RowTally;
   readonly run: BackfillResult | undefined;
 }
 
@@ -26,29 +29,39 @@ export interface FillResult {
 const EXACT_COUNT_LIMIT = 100_000;
 
 /**
- * 006 up: embeds every pending row. Resumable at any point; with nothing pending no provider, model or key is touched.
+ * 006 up: embeds every pending row. Resumable at any point; with nothing pending no provider, model or key is touched. After the swap it
+ * embeds the rows that have no vector at all; what the application wrote there is its own.
  *
  * @throws IntegrityError `contamination` when more rows are in quarantine than `maxQuarantined`; InterruptedError when stopped
  */
 export async function fill(ctx: MigrationContext): Promise<FillResult> {
   return withLease(ctx, 'fill', async ({ ctx: leased, lease }) => {
-    const { record } = await resolveMigration(leased);
-    if (record.active === 'new') return { step: 'fill', changed: false, rows: undefined, run: undefined };
+    const { record, table } = await resolveMigration(leased);
+    assertSameDefinition(leased, record, table, 'fill');
     const provider = lazyProvider(leased, leased.definition);
     try {
-      return await fillLeased(leased, lease, provider);
+      return await (record.active === 'new' ? fillMissing : fillLeased)(leased, lease, provider);
     } finally {
       await provider.close();
     }
   });
 }
 
+/** After the swap: rows without any vector, which nobody finds. */
+async function fillMissing(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<FillResult> {
+  const run = await embedPending(ctx, lease, provider);
+  const { record, target } = await resolveMigration(ctx);
+  const rows = await tallyRows(ctx.db, target, record.modelId, record.id);
+  return { step: 'fill', changed: run !== undefined, rows, run };
+}
+
 /** The same under a lease that is already held: 007's catch-up. */
 export async function fillLeased(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<FillResult> {
+  await ensureTrigger(ctx, await resolveMigration(ctx));
   await retryQuarantined(ctx);
   const run = await embedPending(ctx, lease, provider);
   const { record, target } = await resolveMigration(ctx);
-  const rows = await countRows(ctx.db, target, record.modelId ?? 0, record.id);
+  const rows = await tallyRows(ctx.db, target, record.modelId, record.id);
   await refuseQuarantined(ctx, rows);
   if (rows.pending > 0) {
     const message = `${rows.pending} rows were written meanwhile and are pending again; 007 (or the same command) embeds them.`;
@@ -137,7 +150,7 @@ async function backfill(
   const { db, runtime, definition } = ctx;
   const { record, table, target, extension } = await resolveMigration(ctx);
   const exact = table.estimatedRows < EXACT_COUNT_LIMIT;
-  const counted = exact ? await countRows(db, target, modelId, record.id) : undefined;
+  const counted = exact ? await tallyRows(db, target, modelId, record.id) : undefined;
   const rowsTotal = counted === undefined ? table.estimatedRows : counted.total - counted.skipped;
   if (record.active === 'old')
     await updateRecord(db, runtime.stateSchema, record.id, { phase: 'backfilling', rowsTotal });
@@ -178,7 +191,7 @@ async function retryQuarantined({ db, definition, runtime }: MigrationContext): 
   if (rows.length > limit) await clearQuarantine(db, runtime.stateSchema, definition.id);
 }
 
-async function refuseQuarantined(ctx: MigrationContext, rows: RowCounts): Promise<void> {
+async function refuseQuarantined(ctx: MigrationContext, rows: RowTally): Promise<void> {
   if (rows.quarantined <= ctx.runtime.maxQuarantined) return;
   const examples = await listQuarantine(ctx.db, ctx.runtime.stateSchema, ctx.definition.id, 3);
   const named = examples.map((row) => `${row.key.join('/')} (${row.reason})`).join('; ');

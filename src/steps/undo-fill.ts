@@ -1,5 +1,5 @@
-import { countRows } from '../backfill/count-rows.ts';
 import { PreflightError } from '../errors.ts';
+import { tallyRows } from '../inspect/row-counts.ts';
 import { addTargetColumnsSql, dropTargetColumnsSql } from '../sql/columns.ts';
 import { dropTriggerSql } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
@@ -37,7 +37,7 @@ async function undoFillLeased(ctx: MigrationContext): Promise<number> {
       },
     );
   }
-  const { done } = await countRows(db, target, record.modelId ?? 0, record.id);
+  const { done } = await tallyRows(db, target, record.modelId, record.id);
   if (done >= BACKUP_FROM_ROWS && runtime.backup === 'auto') {
     await backupColumn(ctx, resolved, { column: target, directory: runtime.backupDir, reason: 'undo-fill' });
   }

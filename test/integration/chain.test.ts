@@ -85,6 +85,17 @@ describe('the chain 005 → 006 → 007, step by step and back', () => {
     expect(await cutOver(chain.context())).toMatchObject({ changed: false });
   });
 
+  it('embeds rows that came in without a vector after the swap, and leaves the application its own', async () => {
+    const { db } = chain;
+    await db.query(`INSERT INTO segments (id, text) VALUES (900001, 'a passage that nobody embedded')`);
+    await db.query(
+      `INSERT INTO segments (id, text, embedding) SELECT 900002, 'its own', embedding FROM segments WHERE id = 1`,
+    );
+    expect(await fill(chain.context())).toMatchObject({ changed: true, run: { written: 1 } });
+    expect(await staleKeys(db, 'embedding')).toEqual(['900002']);
+    await db.query('DELETE FROM segments WHERE id > 900000');
+  });
+
   it('007 down gives the old vectors back, byte for byte', async () => {
     expect(await undoCutOver(chain.context())).toMatchObject({ changed: true });
     expect(await checksum(chain, 'id, text, embedding, voice')).toEqual(contents);

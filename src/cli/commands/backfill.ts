@@ -17,7 +17,6 @@ export const backfill = defineCommand({
 });
 
 function describe({ rows, run }: FillResult): string {
-  if (rows === undefined) return 'Nothing to do: the migration is swapped.';
   const state =
     `${number(rows.done)} of ${count(rows.total, 'row')} embedded, ${number(rows.pending)} pending, ` +
     `${number(rows.skipped)} without text, ${number(rows.quarantined)} in quarantine`;
