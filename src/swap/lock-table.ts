@@ -10,7 +10,7 @@ import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 const LOCK_TIMEOUT_MS = 50;
 /** A vacuum gives way to this weaker lock after deadlock_timeout (1 s); readers and writers do not notice it. */
 const VACUUM_YIELDS_MS = 3_000;
-const STATEMENT_TIMEOUT_MS = 10_000;
+const STATEMENT_TIMEOUT_MS = 5_000;
 const TOTAL_LIMIT_MS = 60_000;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 2_000;
@@ -53,8 +53,12 @@ export async function withTableLock<T>(
       );
       return { value, attempts, lockedMs: performance.now() - lockedAt };
     } catch (error) {
-      if (!isPassingDatabaseError(error)) throw error;
-      if (performance.now() - started > TOTAL_LIMIT_MS) throw await tableLocked(ctx, table, step, attempts, error);
+      // A statement that ran out of time under the lock would do so again, and everybody would wait for it again.
+      const state = sqlStateOf(error);
+      if (!isPassingDatabaseError(error) || state === SQLSTATE.queryCanceled) throw error;
+      if (performance.now() - started > TOTAL_LIMIT_MS) {
+        throw state === SQLSTATE.lockNotAvailable ? await tableLocked(ctx, table, step, attempts, error) : error;
+      }
     }
     const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 1.6 ** (attempts - 1)) * (0.75 + Math.random() / 2);
     await sleep(pause, undefined, ctx.signal === undefined ? {} : { signal: ctx.signal }).catch(() =>
@@ -70,8 +74,7 @@ async function tableLocked(
   attempts: number,
   cause: unknown,
 ): Promise<BusyError> {
-  const isLock = sqlStateOf(cause) === SQLSTATE.lockNotAvailable;
-  const holders = isLock && !ctx.db.embedded ? await readLockHolders(ctx.db, table.oid).catch(() => []) : [];
+  const holders = ctx.db.embedded ? [] : await readLockHolders(ctx.db, table.oid).catch(() => []);
   const who = holders.length === 0 ? '' : ` It is held by ${holders.join('; ')}.`;
   return new BusyError(
     'table_locked',
