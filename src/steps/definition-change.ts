@@ -1,3 +1,4 @@
+import type { TableInfo } from '../db/catalog-types.ts';
 import { PreflightError, type Step } from '../errors.ts';
 import type { MigrationContext } from '../state/context.ts';
 import type { MigrationRecord } from '../state/records.ts';
@@ -19,20 +20,47 @@ const PINNED = [
 export function assertSameDefinition(
   ctx: MigrationContext,
   record: MigrationRecord,
-  table: { readonly name: string },
+  table: Pick<TableInfo, 'schema' | 'name'>,
   step: Step,
 ): void {
   const { definition } = ctx;
+  const named = definition.table;
+  const sameTable = table.name === named.name && (named.schema === undefined || named.schema === table.schema);
   const changes = [
-    ...(table.name === definition.table.name ? [] : [`table ${definition.table.name} (was ${table.name})`]),
+    ...(sameTable ? [] : [tableChange(named, table)]),
     ...PINNED.filter((field) => record[field] !== definition[field]).map(
       (field) => `${field} ${definition[field]} (was ${record[field]})`,
     ),
   ];
-  if (changes.length === 0) return;
-  throw new PreflightError(
+  if (changes.length > 0) throw definitionChanged(record, changes.join(', '), step);
+}
+
+/** The same for a migration whose id is in use on another table that is still there. */
+export async function refuseOtherTable(
+  ctx: MigrationContext,
+  record: MigrationRecord,
+  table: Pick<TableInfo, 'schema' | 'name'>,
+): Promise<void> {
+  const { rows } = await ctx.db.query<{ schema: string; name: string }>(
+    `SELECT n.nspname AS schema, c.relname AS name FROM pg_catalog.pg_class c
+     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1`,
+    [record.tableOid],
+  );
+  const [present] = rows;
+  if (present !== undefined) throw definitionChanged(record, tableChange(table, present), 'expand');
+}
+
+function tableChange(
+  named: { readonly schema: string | undefined; readonly name: string },
+  was: Pick<TableInfo, 'schema' | 'name'>,
+): string {
+  return `table ${named.schema === undefined ? '' : `${named.schema}.`}${named.name} (was ${was.schema}.${was.name})`;
+}
+
+function definitionChanged(record: MigrationRecord, changes: string, step: Step): PreflightError {
+  return new PreflightError(
     'definition_changed',
-    `The migration "${record.id}" was started with another configuration, which now says ${changes.join(', ')}.`,
+    `The migration "${record.id}" was started with another configuration, which now says ${changes}.`,
     {
       step,
       hint: `Give the new migration an id of its own, or undo this one first: "reembed down --migration ${record.id}".`,

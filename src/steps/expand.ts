@@ -13,7 +13,7 @@ import { deleteRecord, insertRecord, type MigrationRecord, type SavedIndex } fro
 import { findRecord, newVectorTarget } from '../state/resolve.ts';
 import { dropUnusedState, ensureStateSchema } from '../state/schema.ts';
 import { dropOldIndexes } from '../swap/drop-old-indexes.ts';
-import { assertSameDefinition } from './definition-change.ts';
+import { assertSameDefinition, refuseOtherTable } from './definition-change.ts';
 import { withLease } from './with-lease.ts';
 
 const DDL_LOCK_TIMEOUT_MS = 2_000;
@@ -72,6 +72,7 @@ async function reconcileRecord(ctx: MigrationContext): Promise<MigrationRecord |
     assertSameDefinition(ctx, record, table, 'expand');
     return record;
   }
+  if (table.oid !== record.tableOid) await refuseOtherTable(ctx, record, table);
   ctx.onProgress({
     kind: 'warning',
     message: `The state knows "${record.id}" on a table or column that is gone; starting again from the catalog.`,
