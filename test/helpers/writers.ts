@@ -19,6 +19,8 @@ export interface WriterResult {
   readonly errors: readonly string[];
   /** What every row's text must be by what was committed. */
   readonly texts: ReadonlyMap<string, string | null>;
+  /** Rows whose last write came after the columns were exchanged. */
+  readonly writtenAfterSwap: ReadonlySet<string>;
 }
 
 export interface Writers {
@@ -29,6 +31,7 @@ export interface Writers {
 
 interface Book {
   readonly texts: Map<string, string | null>;
+  readonly writtenAfterSwap: Set<string>;
   readonly errors: string[];
   statements: number;
   stopped: boolean;
@@ -41,7 +44,7 @@ interface Book {
 export async function startWriters(url: string, options: WriterOptions): Promise<Writers> {
   const { clients = 3, pauseMs = 2, bulkPauseMs = 200, seed } = options;
   const owners = clients + 1;
-  const book: Book = { texts: new Map(), errors: [], statements: 0, stopped: false };
+  const book: Book = { texts: new Map(), writtenAfterSwap: new Set(), errors: [], statements: 0, stopped: false };
   const connections = await Promise.all(Array.from({ length: owners }, () => openObserver(url)));
   const [first] = connections;
   if (first === undefined) throw new RangeError('no clients');
@@ -65,6 +68,21 @@ export async function startWriters(url: string, options: WriterOptions): Promise
   };
 }
 
+/** Which column goes by the application's name in the very statement that writes: after the exchange it is another one. */
+const SWAPPED = `(SELECT attname <> 'embedding' FROM pg_attribute WHERE attrelid = 'segments'::regclass AND attnum = 3) AS swapped`;
+
+interface Written {
+  readonly id: string;
+  readonly text: string | null;
+  readonly swapped: boolean;
+}
+
+function note(book: Book, row: Written): void {
+  book.texts.set(row.id, row.text);
+  if (row.swapped) book.writtenAfterSwap.add(row.id);
+  else book.writtenAfterSwap.delete(row.id);
+}
+
 async function repeat(act: () => Promise<void>, book: Book, pauseMs: number): Promise<void> {
   while (!book.stopped) {
     try {
@@ -80,17 +98,24 @@ async function repeat(act: () => Promise<void>, book: Book, pauseMs: number): Pr
 /** Edits, A → B → A, empty texts, inserts, deletes and writes beside the text, on rows of its own. */
 function single(db: Queryable, random: Random, book: Book, mine: string[]): () => Promise<void> {
   async function setText(id: string, text: string | null): Promise<void> {
-    await db.query('UPDATE segments SET text = $2 WHERE id = $1', [id, text]);
-    book.texts.set(id, text);
+    const { rows } = await db.query<Written>(
+      `UPDATE segments SET text = $2 WHERE id = $1 RETURNING id, text, ${SWAPPED}`,
+      [id, text],
+    );
+    for (const row of rows) note(book, row);
   }
   return async () => {
     const dice = random.next();
     if (mine.length === 0 || dice < 0.2) {
       const text = sentence(random);
-      const { rows } = await db.query<{ id: string }>('INSERT INTO segments (text) VALUES ($1) RETURNING id', [text]);
-      const id = rows[0]?.id ?? '';
-      book.texts.set(id, text);
-      mine.push(id);
+      const { rows } = await db.query<Written>(
+        `INSERT INTO segments (text) VALUES ($1) RETURNING id, text, ${SWAPPED}`,
+        [text],
+      );
+      for (const row of rows) {
+        note(book, row);
+        mine.push(row.id);
+      }
       return;
     }
     const at = random.whole(0, mine.length - 1);
@@ -98,6 +123,7 @@ function single(db: Queryable, random: Random, book: Book, mine: string[]): () =
     if (dice < 0.3) {
       await db.query('DELETE FROM segments WHERE id = $1', [id]);
       book.texts.delete(id);
+      book.writtenAfterSwap.delete(id);
       mine.splice(at, 1);
     } else if (dice < 0.5) {
       const before = book.texts.get(id) ?? null;
@@ -121,12 +147,12 @@ function bulk(
   rows: { readonly owners: number; readonly lastId: number },
 ): () => Promise<void> {
   return async () => {
-    const changed = await db.query<{ id: string; text: string | null }>(
+    const changed = await db.query<Written>(
       `UPDATE segments SET text = 'bulk ' || $1::text || ' of row ' || id
-       WHERE id BETWEEN $2::bigint AND $2::bigint + 400 AND id % $3::bigint = $3::bigint - 1 AND id <= $4::bigint RETURNING id, text`,
+       WHERE id BETWEEN $2::bigint AND $2::bigint + 400 AND id % $3::bigint = $3::bigint - 1 AND id <= $4::bigint RETURNING id, text, ${SWAPPED}`,
       [sentence(random), random.whole(1, rows.lastId), rows.owners, rows.lastId],
     );
-    for (const row of changed.rows) book.texts.set(row.id, row.text);
+    for (const row of changed.rows) note(book, row);
   };
 }
 
