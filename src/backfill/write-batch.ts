@@ -1,4 +1,5 @@
 import type { Queryable } from '../db/types.ts';
+import { byteaArrayLiteral, textArrayLiteral } from '../sql/array-literal.ts';
 import { batchWriteSql } from '../sql/batch-write.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import { encodeVectorArray } from '../vector/binary.ts';
@@ -26,8 +27,8 @@ export interface WriteTarget {
  */
 export async function writeBatch(db: Queryable, to: WriteTarget, rows: readonly EmbeddedRow[]): Promise<number> {
   if (rows.length === 0) return 0;
-  const keys = to.target.key.map((_, i) => textArray(rows.map((row) => row.key[i] ?? '')));
-  const hashes = `{${rows.map((row) => `"\\\\x${Buffer.from(row.hash).toString('hex')}"`).join(',')}}`;
+  const keys = to.target.key.map((_, i) => textArrayLiteral(rows.map((row) => row.key[i] ?? '')));
+  const hashes = byteaArrayLiteral(rows.map((row) => row.hash));
   const vectors = encodeVectorArray(
     rows.map((row) => row.vector),
     to.vectorOid,
@@ -36,9 +37,4 @@ export async function writeBatch(db: Queryable, to: WriteTarget, rows: readonly 
   const sql = batchWriteSql(to.target, to.modelId, { fenced: to.fence !== undefined });
   const { rowCount } = await db.query(sql, [...keys, hashes, Buffer.from(vectors.buffer), ...fence]);
   return rowCount;
-}
-
-/** Postgres' array literal: every element quoted, backslash and quote escaped. */
-function textArray(values: readonly string[]): string {
-  return `{${values.map((value) => `"${value.replace(/[\\"]/g, '\\$&')}"`).join(',')}}`;
 }

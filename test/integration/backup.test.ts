@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { Database, Queryable } from '../../src/db/types.ts';
 import { InterruptedError, ReembedError } from '../../src/errors.ts';
 import type { MigrationContext } from '../../src/state/context.ts';
 import type { SavedBackup } from '../../src/state/records.ts';
@@ -125,6 +126,15 @@ describe('vectors come back byte for byte', () => {
     const { column } = await restore(ctx, { path: backup?.path ?? '' });
     expect(column).toBe('embedding_old');
     expect(await digest('segments', 'id', 'vector_send(embedding_old) AS bytes')).toBe(before);
+    // The vector of a text that is edited from now on is not kept for a way back.
+    await chain.db.query(
+      "INSERT INTO segments (id, text, embedding_old) SELECT 999, 'a', embedding_old FROM segments WHERE id = 1",
+    );
+    await chain.db.query("UPDATE segments SET text = 'b' WHERE id = 999");
+    const { rows } = await chain.db.query(
+      'DELETE FROM segments WHERE id = 999 RETURNING embedding_old IS NULL AS cleared',
+    );
+    expect(rows).toEqual([{ cleared: true }]);
     await undoCutOver(ctx);
     expect(await digest('segments', 'id', 'vector_send(embedding) AS bytes')).toBe(before);
   });
@@ -292,16 +302,26 @@ describe('the backup itself', () => {
     const ctx = chain.context();
     await expand(ctx);
     const before = await digest('segments', 'id', 'vector_send(embedding) AS bytes');
-    let change: Promise<unknown> | undefined;
-    const onProgress: MigrationContext['onProgress'] = (event) => {
-      if (event.kind === 'rows') change ??= chain.db.query("UPDATE segments SET embedding = '[9,9,9]'");
-    };
-    const saved = await save({ ...ctx, onProgress }, 'old');
-    await change;
+    const saved = await save({ ...ctx, db: changingAfterFirstWindow(chain.db) }, 'old');
     await restore(ctx, { path: saved.path });
     expect(await digest('segments', 'id', 'vector_send(embedding) AS bytes')).toBe(before);
   });
 });
+
+/** Between two windows of a backup, another connection changes every vector and commits. */
+function changingAfterFirstWindow(db: Database): Database {
+  let change: Promise<unknown> | undefined;
+  const watched = (tx: Queryable): Queryable => ({
+    async query<R>(text: string, params?: readonly unknown[]) {
+      const result = await tx.query<R>(text, params);
+      if (!text.includes('LIMIT')) return result;
+      change ??= db.query("UPDATE segments SET embedding = '[9,9,9]'");
+      await change;
+      return result;
+    },
+  });
+  return { ...db, transaction: (work, options) => db.transaction((tx) => work(watched(tx)), options) };
+}
 
 function flipBit(bytes: Buffer, at: number): Buffer {
   const changed = Buffer.from(bytes);
