@@ -196,7 +196,7 @@ describe('indexes', () => {
         /USING hnsw \(embedding vector_ip_ops\) WHERE .*id % .*2.*embedding IS NOT NULL/,
       ),
       indexed_half: expect.stringMatching(/\(\(embedding\)::halfvec\(384\)\) halfvec_cosine_ops/),
-      indexed_text: before['indexed_text'],
+      indexed_text: before.indexed_text,
     });
     expect(Object.values(after).filter((def) => def.includes('embedding_old'))).toHaveLength(4);
     await finalize(ctx, { now: true });
@@ -254,5 +254,37 @@ describe('types', () => {
     );
     const ctx = chain.context({ id: 'loose', table: 'loose' }, { backupDir: backups, rollback: 'accept-missing' });
     await walkChain(ctx, watched, 'text, embedding, voice');
+  });
+});
+
+describe('text', () => {
+  it.each(['char(80)', 'varchar(200)', 'jsonb'])('of type %s is embedded as its text form', async (type) => {
+    const table = `as_${type.replace(/\W.*/, '')}`;
+    const watched = await makeTable(table, 'vector(8)', 50);
+    const using = type === 'jsonb' ? `jsonb_build_object('title', text)` : `text::${type}`;
+    await chain.db.query(`ALTER TABLE ${table} ALTER COLUMN text TYPE ${type} USING ${using}`);
+    await walkChain(contextFor(table), watched, 'text, embedding, voice');
+  });
+
+  it('that is equal under its collation and yet another one is embedded again', async ({ skip }) => {
+    const made = await chain.db
+      .query(`CREATE COLLATION loose_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`)
+      .then(
+        () => true,
+        () => false,
+      );
+    skip(!made, 'this Postgres has no ICU collations');
+    const watched = await makeTable('loose_text', 'vector(8)', 50);
+    await chain.db.query('ALTER TABLE loose_text ALTER COLUMN text TYPE text COLLATE loose_case');
+    const ctx = contextFor('loose_text');
+    await expand(ctx);
+    await fill(ctx);
+    await chain.db.query('UPDATE loose_text SET text = upper(text) WHERE id <= 3');
+    expect((await fill(ctx)).run).toMatchObject({ written: 3 });
+    await cutOver(ctx);
+    await chain.db.query('UPDATE loose_text SET text = lower(text) WHERE id = 2');
+    const { rows } = await chain.db.query('SELECT id::int AS id FROM loose_text WHERE embedding_old IS NULL');
+    expect(rows).toEqual([{ id: 2 }]);
+    expect(await wrongVectors(chain.db, watched, 'embedding')).toEqual([]);
   });
 });
