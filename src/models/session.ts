@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type * as ort from 'onnxruntime-node';
 import type { Device, Dtype } from '../config/types.ts';
 import { ModelError, messageOf } from '../errors.ts';
-import { halfToFloat } from './half.ts';
+import { halfToFloat } from '../vector/half.ts';
 import type { GraphOptimization } from './manifest.ts';
 
 export interface SessionOptions {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { ProviderError } from '../errors.ts';
-import { halfToFloat } from '../models/half.ts';
 import { sizeOf } from '../models/manifest.ts';
+import { halfToFloat } from '../vector/half.ts';
 import { type Line, readLines } from './read-lines.ts';
 
 /** Vectors in a file, found by the text they were made from. */

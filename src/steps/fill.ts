@@ -88,7 +88,7 @@ export async function embedPending(
   if (pending === 0) return undefined;
   const opened = await provider.get();
   const modelId = await adoptModel(ctx, resolved, opened);
-  await takeBackBackups(ctx, resolved, modelId);
+  await takeBackBackups(ctx, resolved, modelId, lease);
   return backfill(ctx, lease, opened, modelId);
 }
 
@@ -129,12 +129,19 @@ async function adoptModel(
 }
 
 /** Vectors that an undone backfill left in a backup are taken back where model and text are still the same. */
-async function takeBackBackups(ctx: MigrationContext, resolved: ResolvedMigration, modelId: number): Promise<void> {
+async function takeBackBackups(
+  ctx: MigrationContext,
+  resolved: ResolvedMigration,
+  modelId: number,
+  lease: Lease,
+): Promise<void> {
   const { record } = resolved;
   const backup = record.backups.findLast((candidate) => candidate.column === record.target);
   if (backup === undefined || record.active === 'new' || record.rowsWritten > 0) return;
   try {
-    const { restored } = await restoreMatching(ctx, resolved, backup.path, modelId);
+    const { restored } = await restoreMatching(ctx, resolved, backup.path, modelId, {
+      fence: { migrationId: record.id, token: lease.token },
+    });
     if (restored > 0) ctx.onProgress({ kind: 'notice', message: `${restored} vectors came back from ${backup.path}.` });
   } catch (error) {
     ctx.onProgress({ kind: 'warning', message: `The backup ${backup.path} could not be used: ${String(error)}` });

@@ -1,4 +1,3 @@
-import { halfToFloat } from '../models/half.ts';
 import { byteaArrayLiteral, textArrayLiteral } from '../sql/array-literal.ts';
 import { batchWriteSql } from '../sql/batch-write.ts';
 import type { VectorTarget } from '../sql/target.ts';
@@ -6,6 +5,7 @@ import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import { fingerprintHash, readModel } from '../state/models.ts';
 import type { ResolvedMigration } from '../state/resolve.ts';
 import { decodeVector, encodeVectorArray } from '../vector/binary.ts';
+import { halfToFloat } from '../vector/half.ts';
 import { windowRows } from './backup.ts';
 import type { BackupManifest, BackupRow } from './backup-format.ts';
 import { readBackupBatches, verifyBackup } from './read-backup.ts';

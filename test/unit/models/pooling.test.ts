@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { halfToFloat } from '../../../src/models/half.ts';
 import { normalizeRows, pool } from '../../../src/models/pooling.ts';
+import { halfToFloat } from '../../../src/vector/half.ts';
 
 // Two texts of 2 and 3 tokens, 2 dimensions; 9 is what the graph returned for padding.
 const states = {
