@@ -68,3 +68,18 @@ function definitionChanged(record: MigrationRecord, changes: string, step: Step)
     },
   );
 }
+
+/**
+ * The error for a swapped migration whose configuration or files now make another model: its vectors in the column that the application
+ * searches would mix with those that are served.
+ */
+export function servedModelChanged(record: MigrationRecord, served: unknown, now: string): PreflightError {
+  return new PreflightError(
+    'served_model_changed',
+    `"${record.id}" is ${record.phase}: ${record.schema}.${record.table}.${record.column} serves vectors of ${served}, the configuration now makes those of ${now === served ? 'another version of it' : now}.`,
+    {
+      step: 'fill',
+      hint: 'Give the migration to the new model an id of its own, or configure the model of the swap again.',
+    },
+  );
+}

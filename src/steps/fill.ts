@@ -13,7 +13,7 @@ import { clearQuarantine, listQuarantine } from '../state/quarantine.ts';
 import { type MigrationRecord, updateRecord } from '../state/records.ts';
 import { type ResolvedMigration, resolveMigration } from '../state/resolve.ts';
 import { restoreMatching } from '../swap/restore.ts';
-import { assertSameDefinition } from './definition-change.ts';
+import { assertSameDefinition, servedModelChanged } from './definition-change.ts';
 import { ensureTrigger } from './ensure-trigger.ts';
 import { type LazyProvider, lazyProvider } from './provider.ts';
 import { withLease } from './with-lease.ts';
@@ -84,6 +84,7 @@ export async function embedPending(
 ): Promise<BackfillResult | undefined> {
   const resolved = await resolveMigration(ctx);
   const known = await recordedModel(ctx, resolved.record);
+  if (known === 0) await refuseToMix(ctx, resolved.record, ctx.definition.model);
   const pending = await countPendingUpTo(ctx.db, resolved.target, known, resolved.record.id, 1);
   if (pending === 0) return undefined;
   const opened = await provider.get();
@@ -105,6 +106,13 @@ async function recordedModel(ctx: MigrationContext, record: MigrationRecord): Pr
   return same ? record.modelId : 0;
 }
 
+/** After the swap another model's vectors would stand among those that are served. */
+async function refuseToMix(ctx: MigrationContext, record: MigrationRecord, model: string): Promise<void> {
+  if (record.active === 'old' || record.modelId === null) return;
+  const served = await readModel(ctx.db, ctx.runtime.stateSchema, record.modelId);
+  throw servedModelChanged(record, served?.configuredAs, model);
+}
+
 async function adoptModel(
   ctx: MigrationContext,
   resolved: ResolvedMigration,
@@ -115,6 +123,7 @@ async function adoptModel(
   const modelId = await registerModel(db, runtime.stateSchema, fingerprint);
   const { record } = resolved;
   if (record.modelId !== modelId) {
+    await refuseToMix(ctx, record, ctx.definition.model);
     if (record.modelId !== null) {
       // What one model failed on is no fault of another.
       await clearQuarantine(db, runtime.stateSchema, record.id);
