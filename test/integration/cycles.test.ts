@@ -170,3 +170,59 @@ describe('two models of equal dimensions', () => {
     }
   });
 });
+
+describe('an id that is used again for another model after its swap', () => {
+  it('is refused: nothing is taken for migrated, and no two models share the column', async () => {
+    const equal = { table: 'reused', key: 'id', text: 'text' };
+    await chain.db.query(
+      `CREATE TABLE reused (id int PRIMARY KEY, text text, embedding vector(8));
+       INSERT INTO reused SELECT i, 'text number ' || i, '[1,2,3,4,5,6,7,8]' FROM generate_series(1, 20) i`,
+    );
+    const first = to(384, { id: 'reused', table: 'reused' });
+    await up(first);
+    await finalize(first, { now: true });
+    const path = join(directory, 'reused.jsonl');
+    const vector = Array.from({ length: 384 }, (_, n) => Math.cos(n));
+    const write = (texts: readonly string[]) =>
+      writeFile(
+        path,
+        texts.map((text, i) => JSON.stringify({ text, vector: vector.map((value) => value + i) })).join('\n'),
+      );
+    await write(['a new text']);
+    await chain.db.query(`INSERT INTO reused (id, text) VALUES (21, 'a new text')`);
+    const again = to(384, { id: 'reused', table: 'reused', provider: 'file', model: path });
+    const refused = {
+      name: 'PreflightError',
+      code: 'served_model_changed',
+      message: `"reused" is finalized: public.reused.embedding serves vectors of hash/384, the configuration now makes those of ${path}.`,
+      hint: 'Give the migration to the new model an id of its own, or configure the model of the swap again.',
+    };
+    await expect(fill(again)).rejects.toMatchObject(refused);
+    await expect(cutOver(again)).rejects.toMatchObject(refused);
+    await fill(first);
+    expect(await wrongVectors(chain.db, equal, 'embedding')).toEqual([]);
+  });
+
+  it('so is a file of vectors that is another one than at the swap, under its old name', async () => {
+    await chain.db.query(
+      `CREATE TABLE refiled (id int PRIMARY KEY, text text, embedding vector(8)); INSERT INTO refiled VALUES (1, 'one', '[1,2,3,4,5,6,7,8]')`,
+    );
+    const path = join(directory, 'refiled.jsonl');
+    const write = (texts: readonly string[]) =>
+      writeFile(path, texts.map((text, i) => JSON.stringify({ text, vector: [1, 2, 3, i + 1] })).join('\n'));
+    await write(['one']);
+    const ctx = to(4, { id: 'refiled', table: 'refiled', provider: 'file', model: path });
+    await up(ctx);
+    await chain.db.query(`INSERT INTO refiled (id, text) VALUES (2, 'two')`);
+    await write(['two', 'one']);
+    await expect(fill(ctx)).rejects.toMatchObject({
+      code: 'served_model_changed',
+      message: `"refiled" is swapped: public.refiled.embedding serves vectors of ${path}, the configuration now makes those of another version of it.`,
+    });
+    const { rows } = await chain.db.query('SELECT id, embedding::text AS embedding FROM refiled ORDER BY id');
+    expect(rows).toEqual([
+      { id: 1, embedding: '[1,2,3,1]' },
+      { id: 2, embedding: null },
+    ]);
+  });
+});
