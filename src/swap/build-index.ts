@@ -7,6 +7,8 @@ import { createIndexSql, type IndexDefinition, isSameIndex, parseIndexDefinition
 import { interrupted, type MigrationContext, throwIfStopped } from '../state/context.ts';
 
 const POLL_MS = 500;
+/** Ctrl-C is to end within 5 seconds, whoever holds the table. */
+const STOPPING_WAIT_MS = 1_500;
 
 export interface IndexBuild {
   readonly schema: string;
@@ -64,13 +66,28 @@ async function dropLeftover(ctx: MigrationContext, build: IndexBuild, error: unk
   }
 }
 
-/** DROP INDEX CONCURRENTLY IF EXISTS, on a session without timeouts. */
+/**
+ * DROP INDEX CONCURRENTLY IF EXISTS. It waits for every transaction that has touched the table: without end while there is work
+ * to do, but shortly once the context's signal has aborted. What is left INVALID then is dropped by the next run.
+ *
+ * @throws InterruptedError when the signal aborts while it waits
+ */
 export async function dropIndexConcurrently(ctx: MigrationContext, schema: string, name: string): Promise<void> {
   const session = await ctx.db.openSession();
+  const cancel = (): void => {
+    if (!ctx.db.embedded) ctx.db.query('SELECT pg_catalog.pg_cancel_backend($1)', [session.pid]).catch(() => undefined);
+  };
+  const stopping = ctx.signal?.aborted === true;
   try {
     await prepareSession(session, undefined);
+    if (stopping) await session.query(`SET lock_timeout = ${STOPPING_WAIT_MS}`);
+    else ctx.signal?.addEventListener('abort', cancel);
     await session.query(`DROP INDEX CONCURRENTLY IF EXISTS ${quoteQualified(schema, name)}`);
+  } catch (error) {
+    if (!stopping && sqlStateOf(error) === SQLSTATE.queryCanceled) throwIfStopped(ctx, 'cut-over');
+    throw error;
   } finally {
+    ctx.signal?.removeEventListener('abort', cancel);
     await session.query('RESET statement_timeout; RESET lock_timeout').catch(() => undefined);
     await session.close().catch(() => undefined);
   }

@@ -1,7 +1,8 @@
 import type { TableInfo } from '../db/catalog-types.ts';
+import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import type { Session } from '../db/types.ts';
 import { quoteQualified } from '../sql/identifiers.ts';
-import type { MigrationContext } from '../state/context.ts';
+import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import { type MigrationRecord, updateRecord } from '../state/records.ts';
 
 /** Drops the old column's ANN indexes without blocking anybody; their definitions are in the record already. */
@@ -38,14 +39,23 @@ export async function rebuildOldIndexes(
   });
 }
 
-/** A session of its own without time limits: a CONCURRENTLY that is cut off leaves an invalid index behind. */
+/** A session of its own without time limits; a CONCURRENTLY that is cut off leaves an invalid index behind, which the next run replaces. */
 async function withBuildSession(ctx: MigrationContext, work: (session: Session) => Promise<void>): Promise<void> {
+  throwIfStopped(ctx, 'expand');
   const session = await ctx.db.openSession();
+  const cancel = (): void => {
+    if (!ctx.db.embedded) ctx.db.query('SELECT pg_catalog.pg_cancel_backend($1)', [session.pid]).catch(() => undefined);
+  };
+  ctx.signal?.addEventListener('abort', cancel);
   try {
     await session.query('SET statement_timeout = 0');
     await session.query('SET lock_timeout = 0');
     await work(session);
+  } catch (error) {
+    if (sqlStateOf(error) === SQLSTATE.queryCanceled) throwIfStopped(ctx, 'expand');
+    throw error;
   } finally {
+    ctx.signal?.removeEventListener('abort', cancel);
     // On the embedded database every connection shares this session's settings.
     await session.query('RESET statement_timeout').catch(() => undefined);
     await session.query('RESET lock_timeout').catch(() => undefined);

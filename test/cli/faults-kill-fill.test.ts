@@ -7,6 +7,8 @@ import { stepOf } from '../helpers/fault-watch.ts';
 import { SEGMENTS, wrongVectors } from '../helpers/oracle.ts';
 
 const KILLS = 10;
+/** Each kill is followed by a start and the end of a lease: about 4 seconds, more on a busy machine. */
+const TIMEOUT_MS = 400_000;
 const ROWS_A_ROUND = 3_000;
 
 describeOnServer('kill -9 of knex migrate at random moments', () => {
@@ -19,7 +21,7 @@ describeOnServer('kill -9 of knex migrate at random moments', () => {
   });
   afterAll(() => bed?.close());
 
-  it(`in 005: ${KILLS} times, and the same command finishes it`, async () => {
+  it(`in 005: ${KILLS} times, and the same command finishes it`, { timeout: TIMEOUT_MS }, async () => {
     for (let kills = 0; kills < KILLS; ) {
       // A reader makes ALTER TABLE wait, so that this moment is hit as well.
       const reader = random.chance(0.5) ? await openReader(bed.url) : undefined;
@@ -37,7 +39,7 @@ describeOnServer('kill -9 of knex migrate at random moments', () => {
     expect(await leftovers(bed.observer)).toEqual([]);
   });
 
-  it(`in 006: ${KILLS} times, and no row that was written is embedded again`, async () => {
+  it(`in 006: ${KILLS} times, and no row that was written is embedded again`, { timeout: TIMEOUT_MS }, async () => {
     const kept: { at: string; done: number }[] = [];
     const env = { REEMBED_BATCH_ROWS: '50' };
     for (let kills = 0; kills < KILLS; ) {

@@ -7,6 +7,8 @@ import { stepOf, workerSessions } from '../helpers/fault-watch.ts';
 import { SEGMENTS, wrongVectors } from '../helpers/oracle.ts';
 
 const KILLS = 10;
+/** Each kill is followed by a start and the end of a lease: about 4 seconds, more on a busy machine. */
+const TIMEOUT_MS = 400_000;
 const INDEX = 'idx_segments_text_embedding_ivfflat';
 /** The statements of the transaction that exchanges, from its lock on. */
 const EXCHANGING = /^LOCK TABLE .* ACCESS EXCLUSIVE|^SET LOCAL enable_seqscan|^DROP INDEX "|^ALTER TABLE/;
@@ -24,7 +26,7 @@ describeOnServer('kill -9 of knex migrate while 007 builds the index', () => {
   });
   afterAll(() => bed?.close());
 
-  it(`${KILLS} times, whether or not the server goes on building without it`, async () => {
+  it(`${KILLS} times, whether or not the server goes on building without it`, { timeout: TIMEOUT_MS }, async () => {
     // An old snapshot: CREATE INDEX CONCURRENTLY waits for it in its last phase, so that no build ends before its kill.
     const reader = await openObserver(bed.url);
     await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
@@ -86,7 +88,9 @@ describeOnServer('kill -9 of knex migrate in the exchange of 007', () => {
   });
   afterAll(() => bed?.close());
 
-  it(`${KILLS} times: it has happened or it has not, and the same command finishes it`, async () => {
+  it(`${KILLS} times: it has happened or it has not, and the same command finishes it`, {
+    timeout: TIMEOUT_MS,
+  }, async () => {
     const outcomes = { old: 0, new: 0 };
     while (outcomes.old + outcomes.new < KILLS) {
       // With a reader in the way the kill hits the waiting for the lock; without one, or once it has gone, the exchange itself.
