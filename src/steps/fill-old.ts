@@ -1,0 +1,80 @@
+import { countPendingUpTo } from '../backfill/count-pending.ts';
+import { providerSource } from '../backfill/provider-source.ts';
+import { runBackfill } from '../backfill/run-backfill.ts';
+import type { ModelReference } from '../config/types.ts';
+import { IntegrityError, PreflightError } from '../errors.ts';
+import type { VectorTarget } from '../sql/target.ts';
+import type { MigrationContext } from '../state/context.ts';
+import type { Lease } from '../state/lease.ts';
+import { clearQuarantine, listQuarantine, type QuarantinedRow } from '../state/quarantine.ts';
+import { oldVectorTarget, resolveMigration } from '../state/resolve.ts';
+import { lazyProvider } from './provider.ts';
+
+const SHOWN_ROWS = 3;
+
+/**
+ * Embeds with the old model (`from`) what has no old vector: rows inserted or edited since the swap. With none of them the model is
+ * not loaded.
+ *
+ * @throws PreflightError `old_dimensions`; IntegrityError `old_vectors_missing` for rows that the old model cannot embed, unless they
+ *   are accepted
+ */
+export async function fillOld(ctx: MigrationContext, lease: Lease): Promise<void> {
+  const { from, id } = ctx.definition;
+  const { record, table, extension } = await resolveMigration(ctx);
+  const old = oldVectorTarget(record, table, extension, ctx.runtime.stateSchema);
+  if (from === undefined || old === undefined) return;
+  refuseOtherDimensions(old, from);
+  const target = { ...old, provenance: undefined };
+  if ((await countPendingUpTo(ctx.db, target, 0, id, 1)) === 0) return;
+  const provider = lazyProvider(ctx, from);
+  try {
+    const { quarantined } = await runBackfill({
+      ctx,
+      to: { target, modelId: 0, vectorOid: extension.vectorOid, fence: { migrationId: id, token: lease.token } },
+      source: providerSource(await provider.get()),
+      cursor: null,
+      rowsDone: 0,
+      rowsTotal: 0,
+      signal: ctx.signal,
+      onCheckpoint: undefined,
+    });
+    if (quarantined === 0 || ctx.runtime.rollback === 'accept-missing') return;
+    const rows = await listQuarantine(ctx.db, ctx.runtime.stateSchema, id, SHOWN_ROWS);
+    throw notEmbedded(old, from, quarantined, rows);
+  } finally {
+    await provider.close();
+    // What the old model failed on says nothing about the new one, whose quarantine this is.
+    await clearQuarantine(ctx.db, ctx.runtime.stateSchema, id);
+  }
+}
+
+function refuseOtherDimensions(old: VectorTarget, from: ModelReference): void {
+  if (old.dimensions === 0 || old.dimensions === from.dimensions) return;
+  throw new PreflightError(
+    'old_dimensions',
+    `${old.schema}.${old.table}.${old.column} is ${old.vectorType}(${old.dimensions}), the old model ${from.model} makes ${from.dimensions} dimensions.`,
+    {
+      step: 'cut-over',
+      hint: 'Correct "from" in reembed.config.ts (or EMBEDDING_OLD_MODEL and EMBEDDING_OLD_DIMENSIONS).',
+    },
+  );
+}
+
+function notEmbedded(
+  old: VectorTarget,
+  from: ModelReference,
+  count: number,
+  rows: readonly QuarantinedRow[],
+): IntegrityError {
+  const named = rows.map((row) => `${row.key.join('/')} (${row.reason})`).join('; ');
+  return new IntegrityError(
+    'old_vectors_missing',
+    `${count} rows of ${old.schema}.${old.table} have no old vector, and ${from.model} makes none for them: ${named}.`,
+    {
+      step: 'cut-over',
+      hint: 'Correct these rows or the old model and run the same command again, or set REEMBED_ROLLBACK=accept-missing to leave them without a vector.',
+      context: { missing: count, column: old.column },
+    },
+  );
+}
