@@ -203,6 +203,28 @@ describe('indexes', () => {
     expect(Object.keys(await definitions()).sort()).toEqual(Object.keys(before).sort());
   });
 
+  it.each(['none', 'hnsw'] as const)("of kind '%s' on a table that had none", async (kind) => {
+    const table = `bare_${kind}`;
+    const watched = await makeTable(table, 'vector(8)', 50);
+    await walkChain(contextFor(table, { index: { kind } }), watched, 'text, embedding, voice');
+    const { rows } = await chain.db.query(`SELECT indexname AS name FROM pg_indexes WHERE tablename = $1 ORDER BY 1`, [
+      table,
+    ]);
+    const built = kind === 'none' ? [] : [{ name: `${table}_embedding_hnsw_idx` }];
+    expect(rows).toEqual([...built, { name: `${table}_pkey` }]);
+  });
+
+  it("index 'none' leaves the old indexes with the old column", async () => {
+    const watched = await makeTable('kept_none', 'vector(8)', 50);
+    await chain.db.query('CREATE INDEX kept_none_idx ON kept_none USING hnsw (embedding vector_cosine_ops)');
+    const ctx = contextFor('kept_none', { index: { kind: 'none' } });
+    await walkChain(ctx, watched, 'text, embedding, voice');
+    const { rows } = await chain.db.query(
+      `SELECT indexdef AS def FROM pg_indexes WHERE tablename = 'kept_none' AND indexdef LIKE '%hnsw%'`,
+    );
+    expect(rows).toEqual([{ def: expect.stringContaining('(embedding_old vector_cosine_ops)') }]);
+  });
+
   it("oldIndex 'drop' takes them away in 005 and builds them again on the way down", async () => {
     const watched = await makeTable('unindexed', 'vector(8)', 600);
     await chain.db.query(

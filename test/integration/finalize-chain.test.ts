@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -196,6 +196,36 @@ describe('going back after rows were written', () => {
     await cutOver(contextFor({ from }));
     expect(await checksumOf(chain.db, SEGMENTS, 'text, embedding_old, voice', where)).toBe(untouched);
     expect(await wrongVectors(chain.db, SEGMENTS, 'embedding')).toEqual([]);
+  });
+
+  it('refuses when the old model does not know the new rows, and keeps nothing of the attempt', async () => {
+    const path = join(directory, 'old.jsonl');
+    await writeFile(path, JSON.stringify({ text: 'since 1', vector: Array.from({ length: OLD }, (_, n) => n + 1) }));
+    const from = { provider: 'file', model: path, dimensions: OLD } as const;
+    await up({ from });
+    await insert(2);
+    await expect(undoCutOver(contextFor({ from }))).rejects.toMatchObject({
+      code: 'old_vectors_missing',
+      message: `1 rows of public.segments have no old vector, and ${path} makes none for them: ${ROWS + 2} (${path} has no vector for the text "since 2".).`,
+    });
+    expect(await readStatus(contextFor({ from }))).toMatchObject({
+      phase: 'swapped',
+      missingOld: 1,
+      rows: { quarantined: 0, pending: 0 },
+    });
+    await chain.db.query(`DELETE FROM segments WHERE text = 'since 2'`);
+    await undoCutOver(contextFor({ from }));
+    const { rows } = await chain.db.query(`SELECT embedding::text AS old FROM segments WHERE text = 'since 1'`);
+    expect(rows).toEqual([{ old: '[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]' }]);
+    const quarantine = await chain.db.query('SELECT key FROM reembed.quarantine');
+    expect(quarantine.rows).toEqual([]);
+  });
+
+  it('does not ask for the old model where no row needs it', async () => {
+    const from = { model: '/nowhere/no-such-model', dimensions: OLD };
+    await up({ from });
+    await undoCutOver(contextFor({ from }));
+    expect(await checksumOf(chain.db, SEGMENTS, 'text, embedding, voice')).toBe(original);
   });
 
   it('says so when the configured old model has other dimensions than the old column', async () => {
