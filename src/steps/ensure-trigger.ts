@@ -2,9 +2,8 @@ import { triggerName } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
 import type { ResolvedMigration } from '../state/resolve.ts';
 import { forgetEditedRows } from '../swap/forget-edited-rows.ts';
-import { createTrigger, retryLocked } from './expand.ts';
-
-const LOCK_TIMEOUT_MS = 2_000;
+import { withTableLock } from '../swap/lock-table.ts';
+import { createTrigger } from './expand.ts';
 
 /**
  * Makes the trigger anew where somebody dropped or disabled it since 005, and takes rows that were edited meanwhile for pending: without
@@ -17,9 +16,7 @@ export async function ensureTrigger(ctx: MigrationContext, resolved: ResolvedMig
     kind: 'warning',
     message: `The trigger ${triggerName(record.id)} of ${table.schema}.${table.name} was dropped or disabled; it is made again, and rows edited meanwhile are embedded again.`,
   });
-  await retryLocked(() =>
-    ctx.db.transaction((tx) => createTrigger(tx, target, record.id, table.oid), { lockTimeoutMs: LOCK_TIMEOUT_MS }),
-  );
+  await withTableLock(ctx, table, 'fill', (tx) => createTrigger(tx, target, record.id, table.oid));
   await forgetEditedRows(ctx, resolved);
 }
 

@@ -1,6 +1,5 @@
 import { readTable, readVectorExtension } from '../db/catalog.ts';
 import type { IndexInfo, TableInfo } from '../db/catalog-types.ts';
-import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import type { Queryable } from '../db/types.ts';
 import { PreflightError } from '../errors.ts';
 import { assertPreflight, preflight } from '../inspect/preflight.ts';
@@ -13,10 +12,10 @@ import { deleteRecord, insertRecord, type MigrationRecord, type SavedIndex } fro
 import { findRecord, newVectorTarget } from '../state/resolve.ts';
 import { dropUnusedState, ensureStateSchema } from '../state/schema.ts';
 import { dropOldIndexes } from '../swap/drop-old-indexes.ts';
+import { withTableLock } from '../swap/lock-table.ts';
 import { assertSameDefinition, refuseOtherTable } from './definition-change.ts';
 import { withLease } from './with-lease.ts';
 
-const DDL_LOCK_TIMEOUT_MS = 2_000;
 const ANN_METHODS: ReadonlySet<string> = new Set(['ivfflat', 'hnsw']);
 
 export interface ExpandResult {
@@ -100,30 +99,27 @@ async function addColumns(ctx: MigrationContext): Promise<void> {
   const extension = await readVectorExtension(ctx.db);
   const target = newVectorTarget({ ...definition, active: 'old' }, table, extension, runtime.stateSchema);
   ctx.onProgress({ kind: 'step', step: 'expand', message: `Adding ${table.schema}.${table.name}.${target.column}` });
-  await retryLocked(() =>
-    ctx.db.transaction(
-      async (tx) => {
-        if (hasColumn(table, target.column)) await dropLeftover(tx, target, definition.id);
-        for (const statement of addTargetColumnsSql(target)) await tx.query(statement);
-        await createTrigger(tx, target, definition.id, table.oid);
-        await insertRecord(tx, runtime.stateSchema, {
-          id: definition.id,
-          tableOid: table.oid,
-          schema: table.schema,
-          table: table.name,
-          text: definition.text,
-          column: definition.column,
-          target: definition.target,
-          dimensions: definition.dimensions,
-          vectorType: definition.vectorType,
-          definition: { ...definition },
-          oldIndexes: annIndexes(table, definition.column).map(savedIndex),
-        });
-        await recordEvent(tx, runtime.stateSchema, definition.id, 'expanded', { target: target.column });
-      },
-      { lockTimeoutMs: DDL_LOCK_TIMEOUT_MS },
-    ),
-  );
+  await withTableLock(ctx, table, 'expand', async (tx) => {
+    // A COMMIT whose answer was lost has happened all the same.
+    if ((await findRecord(ctx, tx)) !== undefined) return;
+    if (hasColumn(table, target.column)) await dropLeftover(tx, target, definition.id);
+    for (const statement of addTargetColumnsSql(target)) await tx.query(statement);
+    await createTrigger(tx, target, definition.id, table.oid);
+    await insertRecord(tx, runtime.stateSchema, {
+      id: definition.id,
+      tableOid: table.oid,
+      schema: table.schema,
+      table: table.name,
+      text: definition.text,
+      column: definition.column,
+      target: definition.target,
+      dimensions: definition.dimensions,
+      vectorType: definition.vectorType,
+      definition: { ...definition },
+      oldIndexes: annIndexes(table, definition.column).map(savedIndex),
+    });
+    await recordEvent(tx, runtime.stateSchema, definition.id, 'expanded', { target: target.column });
+  });
 }
 
 /** Columns of ours whose state was dropped, or of which some are gone: what their vectors are from is not known any more. */
@@ -138,18 +134,6 @@ export async function createTrigger(db: Queryable, target: VectorTarget, id: str
     tableOid,
   ]);
   for (const statement of createTriggerSql(target, id, { always: rows.length > 0 })) await db.query(statement);
-}
-
-/** ALTER TABLE waits behind every open transaction on the table, and everybody behind it: give up soon, try again. */
-export async function retryLocked<T>(work: () => Promise<T>, attempts = 30): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await work();
-    } catch (error) {
-      if (sqlStateOf(error) !== SQLSTATE.lockNotAvailable || attempt >= attempts) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 200 + Math.random() * 300));
-    }
-  }
 }
 
 function hasColumn(table: TableInfo, name: string): boolean {

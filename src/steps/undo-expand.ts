@@ -1,4 +1,3 @@
-import { readTableByOid } from '../db/catalog.ts';
 import { PreflightError } from '../errors.ts';
 import { dropTargetColumnsSql } from '../sql/columns.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
@@ -8,7 +7,7 @@ import { deleteRecord } from '../state/records.ts';
 import { findRecord, resolveMigration } from '../state/resolve.ts';
 import { dropUnusedState, stateExists } from '../state/schema.ts';
 import { rebuildOldIndexes } from '../swap/drop-old-indexes.ts';
-import { retryLocked } from './expand.ts';
+import { withTableLock } from '../swap/lock-table.ts';
 import { withLease } from './with-lease.ts';
 
 /**
@@ -26,7 +25,7 @@ export async function undoExpand(
 }
 
 async function undoExpandLeased(ctx: MigrationContext): Promise<boolean> {
-  const { db, definition, runtime } = ctx;
+  const { definition, runtime } = ctx;
   const found = await findRecord(ctx);
   if (found === undefined) return false;
   if (found.active === 'new') {
@@ -39,20 +38,15 @@ async function undoExpandLeased(ctx: MigrationContext): Promise<boolean> {
       },
     );
   }
-  const { record, target } = await resolveMigration(ctx);
-  await rebuildOldIndexes(ctx, record, await readTableByOid(db, record.tableOid));
-  await retryLocked(() =>
-    db.transaction(
-      async (tx) => {
-        for (const statement of dropTriggerSql(target, definition.id)) await tx.query(statement);
-        await tx.query(dropTargetColumnsSql(target));
-        await deleteRecord(tx, runtime.stateSchema, definition.id);
-        await tx.query(`DELETE FROM ${quoteIdentifier(runtime.stateSchema)}.leases WHERE migration_id = $1`, [
-          definition.id,
-        ]);
-      },
-      { lockTimeoutMs: 2_000 },
-    ),
-  );
+  const { record, table, target } = await resolveMigration(ctx);
+  await rebuildOldIndexes(ctx, record, table);
+  await withTableLock(ctx, table, 'expand', async (tx) => {
+    for (const statement of dropTriggerSql(target, definition.id)) await tx.query(statement);
+    await tx.query(dropTargetColumnsSql(target));
+    await deleteRecord(tx, runtime.stateSchema, definition.id);
+    await tx.query(`DELETE FROM ${quoteIdentifier(runtime.stateSchema)}.leases WHERE migration_id = $1`, [
+      definition.id,
+    ]);
+  });
   return true;
 }

@@ -8,7 +8,8 @@ import { clearQuarantine } from '../state/quarantine.ts';
 import { updateRecord } from '../state/records.ts';
 import { findRecord, resolveMigration } from '../state/resolve.ts';
 import { backupColumn } from '../swap/backup.ts';
-import { createTrigger, retryLocked } from './expand.ts';
+import { withTableLock } from '../swap/lock-table.ts';
+import { createTrigger } from './expand.ts';
 import { withLease } from './with-lease.ts';
 
 /** Fewer vectors than this are made again sooner than a backup is looked after. */
@@ -41,27 +42,22 @@ async function undoFillLeased(ctx: MigrationContext): Promise<number> {
   if (done >= BACKUP_FROM_ROWS && runtime.backup === 'auto') {
     await backupColumn(ctx, resolved, { column: target, directory: runtime.backupDir, reason: 'undo-fill' });
   }
-  await retryLocked(() =>
-    db.transaction(
-      async (tx) => {
-        // The trigger's condition reads the column, which therefore cannot go first.
-        for (const statement of dropTriggerSql(target, definition.id)) await tx.query(statement);
-        await tx.query(dropTargetColumnsSql(target));
-        for (const statement of addTargetColumnsSql(target)) await tx.query(statement);
-        await createTrigger(tx, target, definition.id, table.oid);
-        await clearQuarantine(tx, runtime.stateSchema, definition.id);
-        await updateRecord(tx, runtime.stateSchema, definition.id, {
-          phase: 'expanded',
-          modelId: null,
-          cursor: null,
-          rowsWritten: 0,
-          tokens: 0,
-          truncated: 0,
-        });
-        await recordEvent(tx, runtime.stateSchema, definition.id, 'backfill-undone', { cleared: done });
-      },
-      { lockTimeoutMs: 2_000 },
-    ),
-  );
+  await withTableLock(ctx, table, 'fill', async (tx) => {
+    // The trigger's condition reads the column, which therefore cannot go first.
+    for (const statement of dropTriggerSql(target, definition.id)) await tx.query(statement);
+    await tx.query(dropTargetColumnsSql(target));
+    for (const statement of addTargetColumnsSql(target)) await tx.query(statement);
+    await createTrigger(tx, target, definition.id, table.oid);
+    await clearQuarantine(tx, runtime.stateSchema, definition.id);
+    await updateRecord(tx, runtime.stateSchema, definition.id, {
+      phase: 'expanded',
+      modelId: null,
+      cursor: null,
+      rowsWritten: 0,
+      tokens: 0,
+      truncated: 0,
+    });
+    await recordEvent(tx, runtime.stateSchema, definition.id, 'backfill-undone', { cleared: done });
+  });
   return done;
 }
