@@ -82,6 +82,28 @@ describe('006 undone and done again', () => {
     expect(await wrongByOther('embedding_384')).toEqual([]);
   });
 
+  it('takes back of two models only what the present one made', async () => {
+    // A half-done change of model, undone: the backup holds vectors of both.
+    const model = await otherModel();
+    const stop = new AbortController();
+    const other = contextFor(model, { batchRows: 50 });
+    const stopped: Context = {
+      ...other,
+      signal: stop.signal,
+      onProgress: (event) => {
+        if (event.kind === 'rows' && event.done >= 1_000) stop.abort();
+      },
+    };
+    await expect(fill(stopped)).rejects.toMatchObject({ name: 'InterruptedError' });
+    const { done } = (await readStatus(other)).rows;
+    expect(done).toBeLessThan(ROWS);
+    await undoFill(contextFor(model));
+    const again = contextFor(model);
+    await fill(again);
+    expect(messages(again)).toContainEqual(expect.stringMatching(new RegExp(`^${done} vectors came back`)));
+    expect(await wrongByOther('embedding_384')).toEqual([]);
+  });
+
   it('writes no backup where REEMBED_BACKUP=none says so, and embeds all of it again', async () => {
     const before = await readdir(directory);
     await undoFill(contextFor({}, { backup: 'none' }));
