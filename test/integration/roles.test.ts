@@ -30,7 +30,9 @@ let backups: string;
 beforeAll(async () => {
   backups = await mkdtemp(join(tmpdir(), 'reembed-roles-'));
   chain = await openChain();
-  await chain.db.query(`CREATE ROLE ${OWNER} LOGIN; CREATE ROLE ${APP_SQL} LOGIN`);
+  await chain.db.query(
+    `CREATE ROLE ${OWNER} LOGIN PASSWORD '${SUFFIX}'; CREATE ROLE ${APP_SQL} LOGIN PASSWORD '${SUFFIX}'`,
+  );
 });
 afterAll(async () => {
   await chain.db.query(
@@ -45,6 +47,7 @@ function databaseOf(role: string, quoted: string): Database {
   if (chain.db.embedded) return embeddedAs(quoted);
   const url = new URL(chain.database.url);
   url.username = encodeURIComponent(role);
+  url.password = SUFFIX;
   return openDatabase({ connectionString: url.href, embedded: false });
 }
 
