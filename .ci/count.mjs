@@ -13,4 +13,4 @@ for (const file of files) {
   skipped += report.numPendingTests + report.numTodoTests;
 }
 console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
-process.exit(failed > 0 || passed === 0 ? 1 : 0);
+process.exit(failed > 0 || (files.length > 0 && passed === 0) ? 1 : 0);
