@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { insertSegments } from '../helpers/chain.ts';
-import { describeOnServer, type FaultBed, openFaultBed, openObserver } from '../helpers/fault-bed.ts';
+import { describeOnServer, type FaultBed, openFaultBed, openReader } from '../helpers/fault-bed.ts';
 import { killAt, leftovers, succeed } from '../helpers/fault-kill.ts';
 import { type Random, seededRandom } from '../helpers/fault-random.ts';
 import { stepOf } from '../helpers/fault-watch.ts';
@@ -105,10 +105,3 @@ describeOnServer('kill -9 of knex migrate at random moments', () => {
     return rows[0]?.done ?? 0;
   }
 });
-
-async function openReader(url: string): Promise<{ close(): Promise<void> }> {
-  const reader = await openObserver(url);
-  await reader.query('BEGIN');
-  await reader.query('SELECT id FROM segments LIMIT 1');
-  return reader;
-}

@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { describeOnServer, type FaultBed, openFaultBed, openObserver } from '../helpers/fault-bed.ts';
+import {
+  describeOnServer,
+  type FaultBed,
+  type Observer,
+  openFaultBed,
+  openObserver,
+  openReader,
+} from '../helpers/fault-bed.ts';
 import { killAt, leftovers, succeed } from '../helpers/fault-kill.ts';
 import { type Random, seededRandom } from '../helpers/fault-random.ts';
 import { stepOf, workerSessions } from '../helpers/fault-watch.ts';
@@ -96,7 +103,7 @@ describeOnServer('kill -9 of knex migrate in the exchange of 007', () => {
       // With a reader in the way the kill hits the waiting for the lock; without one, or once it has gone, the exchange itself.
       const wanted = random.chance(0.4);
       const leaves = random.chance(0.7);
-      let reader: Reader | undefined;
+      let reader: Observer | undefined;
       const running = bed.knex(['migrate:latest']);
       const killed = await killAt(bed.observer, running, {
         isDue: async () => {
@@ -152,14 +159,3 @@ describeOnServer('kill -9 of knex migrate in the exchange of 007', () => {
     return side;
   }
 });
-
-interface Reader {
-  close(): Promise<void>;
-}
-
-async function openReader(url: string): Promise<Reader> {
-  const reader = await openObserver(url);
-  await reader.query('BEGIN');
-  await reader.query('SELECT id FROM segments LIMIT 1');
-  return reader;
-}

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { describeOnServer, type FaultBed, openFaultBed, openObserver } from '../helpers/fault-bed.ts';
+import { describeOnServer, type FaultBed, openFaultBed, openObserver, openReader } from '../helpers/fault-bed.ts';
 import { leftovers, succeed } from '../helpers/fault-kill.ts';
 import type { Exit, Running } from '../helpers/fault-process.ts';
 import { stepOf, waitFor, workerSessions } from '../helpers/fault-watch.ts';
@@ -79,10 +79,8 @@ describeOnServer('Ctrl-C and friends', () => {
 
     it('ends the wait for the lock, and readers notice nothing', async () => {
       const running = bed.reembed(['up']);
-      const reader = await openObserver(bed.url);
       await waitFor('the index build', async () => ((await sees(/^CREATE INDEX CONCURRENTLY/)) ? true : undefined));
-      await reader.query('BEGIN');
-      await reader.query('SELECT id FROM segments LIMIT 1');
+      const reader = await openReader(bed.url);
       await waitFor('the exchange', async () => ((await sees(/^LOCK TABLE|^ROLLBACK/)) ? true : undefined));
       const { code, output } = await endWith(running, 'SIGINT');
       expect(code, output).toBe(130);

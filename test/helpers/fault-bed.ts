@@ -78,3 +78,14 @@ export async function openObserver(url: string): Promise<Observer> {
     close: () => client.end(),
   };
 }
+
+/**
+ * An application's open transaction that has read the table: ALTER TABLE waits for it. LOCK TABLE instead of a SELECT, because a
+ * snapshot, however short, is waited for by CREATE INDEX CONCURRENTLY as long as its transaction lasts.
+ */
+export async function openReader(url: string): Promise<Observer> {
+  const reader = await openObserver(url);
+  await reader.query('BEGIN');
+  await reader.query('LOCK TABLE segments IN ACCESS SHARE MODE');
+  return reader;
+}

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Queryable } from '../../src/db/types.ts';
 import type { Running } from './fault-process.ts';
-import { waitFor, waitForQuiet } from './fault-watch.ts';
+import { waitFor, waitForQuiet, workerSessions } from './fault-watch.ts';
 
 export interface Kill {
   /** True from the moment on that is to be hit. */
@@ -16,8 +16,10 @@ export interface Kill {
  * @returns false when the command had ended by then, which it must have done well
  */
 export async function killAt(db: Queryable, running: Running, kill: Kill): Promise<boolean> {
-  await waitFor('the moment to kill', async () => (running.hasExited() || (await kill.isDue()) ? true : undefined), {
-    everyMs: 1,
+  const due = async (): Promise<true | undefined> => (running.hasExited() || (await kill.isDue()) ? true : undefined);
+  await waitFor('the moment to kill', due, { everyMs: 1 }).catch(async (error: unknown) => {
+    const sessions = JSON.stringify(await workerSessions(db), undefined, 1);
+    throw new Error(`${String(error)}\n${running.output()}\n${sessions}`, { cause: error });
   });
   await sleep(kill.delayMs);
   const alive = !running.hasExited();
