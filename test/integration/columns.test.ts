@@ -1,21 +1,22 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MigrationInput } from '../../src/config/define-migration.ts';
-import { hashProvider } from '../../src/providers/hash.ts';
 import type { MigrationContext } from '../../src/state/context.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { finalize } from '../../src/steps/finalize.ts';
-import { restore } from '../../src/steps/restore.ts';
 import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
 import { type Chain, openChain } from '../helpers/chain.ts';
 import { catalogOf, checksumOf, type Watched, wrongVectors } from '../helpers/oracle.ts';
 import { walkChain } from '../helpers/walk-chain.ts';
 
 const ROWS = 200;
+/** Roles belong to the whole server. */
+const READER = `"dressed reader ${randomBytes(4).toString('hex')}"`;
 
 let chain: Chain;
 let backups: string;
@@ -117,7 +118,7 @@ describe('what belongs to the name of the column', () => {
          ADD CONSTRAINT "Len ok" CHECK (vector_norm(embedding) > 0.5 AND voice IS NOT NULL);
        COMMENT ON COLUMN dressed.embedding IS 'the one that ''we'' search';
        COMMENT ON CONSTRAINT "Len ok" ON dressed IS 'no zero vectors';
-       CREATE ROLE "dressed reader"; GRANT SELECT (embedding, text), UPDATE (embedding) ON dressed TO "dressed reader" WITH GRANT OPTION`,
+       CREATE ROLE ${READER}; GRANT SELECT (embedding, text), UPDATE (embedding) ON dressed TO ${READER} WITH GRANT OPTION`,
     );
     const of = (name: string) => async () =>
       (await catalogOf(chain.db, 'dressed')).filter(
@@ -140,7 +141,7 @@ describe('what belongs to the name of the column', () => {
       `INSERT INTO dressed (text, voice) VALUES ('x', '[1,1,1,1]') RETURNING vector_dims(embedding) AS n`,
     );
     expect(rows).toEqual([{ n: 384 }]);
-    await chain.db.query('DROP OWNED BY "dressed reader"; DROP ROLE "dressed reader"');
+    await chain.db.query(`DROP OWNED BY ${READER}; DROP ROLE ${READER}`);
   });
 
   it('is looked at before the exchange: a CHECK and a DEFAULT for the old dimension are refused by name', async () => {
@@ -238,75 +239,5 @@ describe('indexes', () => {
        WHERE i.indrelid = 'unindexed'::regclass AND i.indisvalid AND NOT i.indisprimary ORDER BY 1`,
     );
     expect(rows).toEqual([{ name: 'unindexed_a' }, { name: 'unindexed_b' }]);
-  });
-});
-
-describe('types', () => {
-  it('halfvec takes a model of more than 2,000 dimensions, with its index', async () => {
-    const watched = await makeTable('wide', 'vector(8)', 60);
-    await chain.db.query('CREATE INDEX wide_idx ON wide USING hnsw (embedding vector_cosine_ops)');
-    const ctx = contextFor('wide', {
-      model: 'hash/3072',
-      dimensions: 3072,
-      vectorType: 'halfvec',
-      index: { kind: 'hnsw' },
-    });
-    await walkChain(ctx, watched, 'text, embedding, voice', { provider: hashProvider('hash/3072'), minCosine: 0.9999 });
-    const { rows } = await chain.db.query(`SELECT pg_get_indexdef('wide_idx'::regclass) AS def`);
-    expect(rows[0]).toMatchObject({ def: expect.stringContaining('USING hnsw (embedding halfvec_cosine_ops)') });
-  });
-
-  it('a halfvec column goes to vector and comes back, from a backup too', async () => {
-    const watched = await makeTable('half', 'halfvec(8)');
-    await chain.db.query('CREATE INDEX half_idx ON half USING hnsw (embedding halfvec_l2_ops)');
-    const ctx = contextFor('half');
-    await walkChain(ctx, watched, 'text, embedding, voice');
-    const old = await checksumOf(chain.db, watched, 'embedding_old');
-    const { backup } = await finalize(ctx, { now: true });
-    expect(await restore(ctx, { path: backup?.path ?? '' })).toMatchObject({ restored: ROWS });
-    expect(await checksumOf(chain.db, watched, 'embedding_old')).toBe(old);
-    await undoCutOver(ctx);
-    expect(await checksumOf(chain.db, watched, 'embedding')).toBe(old);
-  });
-
-  it('a column without declared dimensions, with rows of several, comes back as it was', async () => {
-    const watched = await makeTable('loose', 'vector');
-    await chain.db.query(
-      `UPDATE loose SET embedding = '[1,2,3]' WHERE id % 3 = 0; UPDATE loose SET embedding = NULL WHERE id % 7 = 0`,
-    );
-    const ctx = chain.context({ id: 'loose', table: 'loose' }, { backupDir: backups, rollback: 'accept-missing' });
-    await walkChain(ctx, watched, 'text, embedding, voice');
-  });
-});
-
-describe('text', () => {
-  it.each(['char(80)', 'varchar(200)', 'jsonb'])('of type %s is embedded as its text form', async (type) => {
-    const table = `as_${type.replace(/\W.*/, '')}`;
-    const watched = await makeTable(table, 'vector(8)', 50);
-    const using = type === 'jsonb' ? `jsonb_build_object('title', text)` : `text::${type}`;
-    await chain.db.query(`ALTER TABLE ${table} ALTER COLUMN text TYPE ${type} USING ${using}`);
-    await walkChain(contextFor(table), watched, 'text, embedding, voice');
-  });
-
-  it('that is equal under its collation and yet another one is embedded again', async ({ skip }) => {
-    const made = await chain.db
-      .query(`CREATE COLLATION loose_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`)
-      .then(
-        () => true,
-        () => false,
-      );
-    skip(!made, 'this Postgres has no ICU collations');
-    const watched = await makeTable('loose_text', 'vector(8)', 50);
-    await chain.db.query('ALTER TABLE loose_text ALTER COLUMN text TYPE text COLLATE loose_case');
-    const ctx = contextFor('loose_text');
-    await expand(ctx);
-    await fill(ctx);
-    await chain.db.query('UPDATE loose_text SET text = upper(text) WHERE id <= 3');
-    expect((await fill(ctx)).run).toMatchObject({ written: 3 });
-    await cutOver(ctx);
-    await chain.db.query('UPDATE loose_text SET text = lower(text) WHERE id = 2');
-    const { rows } = await chain.db.query('SELECT id::int AS id FROM loose_text WHERE embedding_old IS NULL');
-    expect(rows).toEqual([{ id: 2 }]);
-    expect(await wrongVectors(chain.db, watched, 'embedding')).toEqual([]);
   });
 });
