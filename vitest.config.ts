@@ -1,8 +1,11 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // Three projects, because they need different things: nothing, a Postgres, a Postgres and the spawned binary.
 export default defineConfig({
   test: {
+    // The tests mostly wait, for servers, leases and killed processes: three side by side on two cores.
+    maxWorkers: Math.max(3, availableParallelism() - 1),
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 } },
       {
