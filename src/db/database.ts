@@ -5,9 +5,9 @@ import type { ConnectionSettings, Database, Queryable, QueryResult, Session, Tra
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
-// row_security off turns a policy that would hide rows into an error; bytea_output and the rest are what our parsers expect.
+// row_security off turns a policy that would hide rows into an error; a role's statement_timeout is meant for its application; bytea_output and the rest are what our parsers expect.
 const SESSION_SETUP =
-  "SET row_security = off; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET DateStyle = ISO; SET idle_in_transaction_session_timeout = '60s'";
+  "SET row_security = off; SET statement_timeout = 0; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET DateStyle = ISO; SET idle_in_transaction_session_timeout = '60s'";
 
 export interface OpenOptions {
   /** Connections in the pool at most (4). */

@@ -52,6 +52,15 @@ function vectorChanged(target: VectorTarget): string {
   return `${send}(NEW.${column}) IS DISTINCT FROM ${send}(OLD.${column})`;
 }
 
+/**
+ * For the function's body, which is parsed as the role that writes: it may have no right to look into the extension's schema. The text form
+ * needs none, and tells two vectors apart by every bit.
+ */
+function vectorChangedForAnyRole(target: VectorTarget): string {
+  const column = quoteIdentifier(target.column);
+  return `NEW.${column}::text IS DISTINCT FROM OLD.${column}::text`;
+}
+
 function provenanceUntouched(target: VectorTarget): string {
   if (target.provenance === undefined) return 'true';
   const at = quoteIdentifier(target.provenance.at);
@@ -69,5 +78,5 @@ function triggerBody(target: VectorTarget): string {
   if (target.provenance === undefined) return `NEW.${column} := NULL;`;
   const { model, hash, at } = target.provenance;
   const clear = [model, hash, at].map((name) => `NEW.${quoteIdentifier(name)} := NULL;`).join(' ');
-  return `IF NOT (${vectorChanged(target)}) THEN NEW.${column} := NULL; END IF; ${clear}`;
+  return `IF NOT (${vectorChangedForAnyRole(target)}) THEN NEW.${column} := NULL; END IF; ${clear}`;
 }

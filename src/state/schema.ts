@@ -6,11 +6,13 @@ import { quoteIdentifier, quoteLiteral } from '../sql/identifiers.ts';
 /** Raised with every change of the tables below; a newer one than this is refused. */
 export const STATE_VERSION = 1;
 
+/** In an order in which they can be dropped together. */
+const TABLES = ['quarantine', 'events', 'leases', 'migrations', 'models', 'meta'] as const;
+
 /** Every table has a primary key, so that publications FOR ALL TABLES go on working. */
 function createStatements(schema: string): string[] {
   const s = quoteIdentifier(schema);
   return [
-    `CREATE SCHEMA IF NOT EXISTS ${s}`,
     `CREATE TABLE IF NOT EXISTS ${s}.meta (key text PRIMARY KEY, value text NOT NULL)`,
     `CREATE TABLE IF NOT EXISTS ${s}.models (
        id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, fingerprint jsonb NOT NULL, fingerprint_hash text NOT NULL UNIQUE,
@@ -60,7 +62,9 @@ export async function ensureStateSchema(db: Database, schema: string): Promise<{
     await db.transaction(async (tx) => {
       await tx.query(`SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext($1))`, [`reembed state ${schema}`]);
       if (await stateExists(tx, schema)) return;
+      const own = await createSchema(tx, schema);
       for (const statement of createStatements(schema)) await tx.query(statement);
+      if (own) await tx.query(`INSERT INTO ${quoteIdentifier(schema)}.meta (key, value) VALUES ('schema', 'created')`);
       created = true;
     });
   } catch (cause) {
@@ -79,12 +83,42 @@ export async function ensureStateSchema(db: Database, schema: string): Promise<{
   return { created };
 }
 
-/** Removes the state when no migration is recorded in it: what a refused first start leaves behind is nothing. */
+/** False where the schema was there before: then it is somebody else's, and may hold more than ours. */
+async function createSchema(tx: Queryable, schema: string): Promise<boolean> {
+  const { rows } = await tx.query('SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1', [schema]);
+  if (rows.length > 0) return false;
+  await tx.query(`CREATE SCHEMA ${quoteIdentifier(schema)}`);
+  return true;
+}
+
+/**
+ * Removes the state when no migration is recorded in it: what a refused first start leaves behind is nothing. Our own tables go by name, and
+ * the schema only when reembed made it and nothing else is in it.
+ */
 export async function dropUnusedState(db: Database, schema: string): Promise<void> {
-  await db.transaction(async (tx) => {
-    const { rows } = await tx.query(`SELECT 1 FROM ${quoteIdentifier(schema)}.migrations LIMIT 1`);
-    if (rows.length === 0) await tx.query(`DROP SCHEMA ${quoteIdentifier(schema)} CASCADE`);
+  const s = quoteIdentifier(schema);
+  const dropSchema = await db.transaction(async (tx) => {
+    await tx.query(`SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext($1))`, [`reembed state ${schema}`]);
+    if (!(await stateExists(tx, schema))) return false;
+    await tx.query(`LOCK TABLE ${s}.migrations IN ACCESS EXCLUSIVE MODE`);
+    const { rows } = await tx.query(`SELECT 1 FROM ${s}.migrations LIMIT 1`);
+    if (rows.length > 0) return false;
+    const own = await tx.query(`SELECT 1 FROM ${s}.meta WHERE key = 'schema' AND value = 'created'`);
+    await tx.query(`DROP TABLE ${TABLES.map((table) => `${s}.${table}`).join(', ')}`);
+    return own.rows.length > 0 && (await isEmptySchema(tx, schema));
   });
+  // Never CASCADE: what came in since the look above stays, and the schema with it.
+  if (dropSchema) await db.query(`DROP SCHEMA IF EXISTS ${s} RESTRICT`).catch(() => undefined);
+}
+
+async function isEmptySchema(tx: Queryable, schema: string): Promise<boolean> {
+  const { rows } = await tx.query(
+    `SELECT 1 FROM pg_catalog.pg_namespace n WHERE n.nspname = $1 AND (
+       EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid)
+       OR EXISTS (SELECT 1 FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid))`,
+    [schema],
+  );
+  return rows.length === 0;
 }
 
 async function refuseNewerState(db: Queryable, schema: string): Promise<void> {

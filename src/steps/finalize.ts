@@ -1,5 +1,6 @@
 import { PreflightError } from '../errors.ts';
 import type { MigrationContext } from '../state/context.ts';
+import { assertLease } from '../state/lease.ts';
 import type { SavedBackup } from '../state/records.ts';
 import { findRecord, oldVectorTarget, resolveMigration } from '../state/resolve.ts';
 import { backupColumn } from '../swap/backup.ts';
@@ -23,12 +24,13 @@ export interface FinalizeOptions {
  * @throws PreflightError before the swap, and before `retentionDays` are over unless `now`
  */
 export async function finalize(ctx: MigrationContext, options: FinalizeOptions): Promise<FinalizeResult> {
-  return withLease(ctx, 'finalize', async ({ ctx: leased }) => {
+  return withLease(ctx, 'finalize', async ({ ctx: leased, lease }) => {
     const { record } = await resolveMigration(leased);
     if (record.phase === 'finalized') return { step: 'finalize', changed: false, backup: undefined };
     let saved: SavedBackup | undefined;
     await finalizeSwap(leased, {
       now: options.now,
+      guard: (tx) => assertLease(tx, leased.runtime.stateSchema, leased.definition.id, lease.token),
       backup: async () => {
         saved = await backup(leased, { side: 'old', reason: 'finalize' });
       },

@@ -3,6 +3,7 @@ import { dropTargetColumnsSql } from '../sql/columns.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import { dropTriggerSql } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
+import { assertLease, type Lease } from '../state/lease.ts';
 import { deleteRecord } from '../state/records.ts';
 import { findRecord, resolveMigration } from '../state/resolve.ts';
 import { dropUnusedState, stateExists } from '../state/schema.ts';
@@ -19,12 +20,12 @@ export async function undoExpand(
   ctx: MigrationContext,
 ): Promise<{ readonly step: 'expand'; readonly changed: boolean }> {
   if (!(await stateExists(ctx.db, ctx.runtime.stateSchema))) return { step: 'expand', changed: false };
-  const changed = await withLease(ctx, 'expand', ({ ctx: leased }) => undoExpandLeased(leased));
+  const changed = await withLease(ctx, 'expand', ({ ctx: leased, lease }) => undoExpandLeased(leased, lease));
   await dropUnusedState(ctx.db, ctx.runtime.stateSchema);
   return { step: 'expand', changed };
 }
 
-async function undoExpandLeased(ctx: MigrationContext): Promise<boolean> {
+async function undoExpandLeased(ctx: MigrationContext, lease: Lease): Promise<boolean> {
   const { definition, runtime } = ctx;
   const found = await findRecord(ctx);
   if (found === undefined) return false;
@@ -41,11 +42,12 @@ async function undoExpandLeased(ctx: MigrationContext): Promise<boolean> {
   const { record, table, target } = await resolveMigration(ctx);
   await rebuildOldIndexes(ctx, record, table);
   await withTableLock(ctx, table, 'expand', async (tx) => {
+    await assertLease(tx, runtime.stateSchema, definition.id, lease.token);
     for (const statement of dropTriggerSql(target, definition.id)) await tx.query(statement);
     await tx.query(dropTargetColumnsSql(target));
     await deleteRecord(tx, runtime.stateSchema, definition.id);
-    await tx.query(`DELETE FROM ${quoteIdentifier(runtime.stateSchema)}.leases WHERE migration_id = $1`, [
-      definition.id,
+    await tx.query(`DELETE FROM ${quoteIdentifier(runtime.stateSchema)}.meta WHERE key = $1`, [
+      `recheck:${definition.id}`,
     ]);
   });
   return true;

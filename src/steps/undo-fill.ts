@@ -4,6 +4,7 @@ import { addTargetColumnsSql, dropTargetColumnsSql } from '../sql/columns.ts';
 import { dropTriggerSql } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
+import { assertLease, type Lease } from '../state/lease.ts';
 import { clearQuarantine } from '../state/quarantine.ts';
 import { updateRecord } from '../state/records.ts';
 import { findRecord, resolveMigration } from '../state/resolve.ts';
@@ -21,10 +22,13 @@ const BACKUP_FROM_ROWS = 1_000;
  */
 export async function undoFill(ctx: MigrationContext): Promise<{ readonly step: 'fill'; readonly cleared: number }> {
   if ((await findRecord(ctx)) === undefined) return { step: 'fill', cleared: 0 };
-  return withLease(ctx, 'fill', async ({ ctx: leased }) => ({ step: 'fill', cleared: await undoFillLeased(leased) }));
+  return withLease(ctx, 'fill', async ({ ctx: leased, lease }) => ({
+    step: 'fill',
+    cleared: await undoFillLeased(leased, lease),
+  }));
 }
 
-async function undoFillLeased(ctx: MigrationContext): Promise<number> {
+async function undoFillLeased(ctx: MigrationContext, lease: Lease): Promise<number> {
   const { db, definition, runtime } = ctx;
   const resolved = await resolveMigration(ctx);
   const { record, table, target } = resolved;
@@ -43,6 +47,7 @@ async function undoFillLeased(ctx: MigrationContext): Promise<number> {
     await backupColumn(ctx, resolved, { column: target, directory: runtime.backupDir, reason: 'undo-fill' });
   }
   await withTableLock(ctx, table, 'fill', async (tx) => {
+    await assertLease(tx, runtime.stateSchema, definition.id, lease.token);
     // The trigger's condition reads the column, which therefore cannot go first.
     for (const statement of dropTriggerSql(target, definition.id)) await tx.query(statement);
     await tx.query(dropTargetColumnsSql(target));

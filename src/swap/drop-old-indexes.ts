@@ -2,8 +2,9 @@ import type { TableInfo } from '../db/catalog-types.ts';
 import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import type { Session } from '../db/types.ts';
 import { quoteQualified } from '../sql/identifiers.ts';
+import { ivfflatMemoryBytes } from '../sql/vector-index.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
-import { type MigrationRecord, updateRecord } from '../state/records.ts';
+import { type MigrationRecord, type SavedIndex, updateRecord } from '../state/records.ts';
 
 /** Drops the old column's ANN indexes without blocking anybody; their definitions are in the record already. */
 export async function dropOldIndexes(ctx: MigrationContext, record: MigrationRecord): Promise<void> {
@@ -34,9 +35,26 @@ export async function rebuildOldIndexes(
     for (const index of missing) {
       ctx.onProgress({ kind: 'step', step: 'expand', message: `Building the old index ${index.name} again` });
       await session.query(`DROP INDEX CONCURRENTLY IF EXISTS ${quoteQualified(index.schema, index.name)}`);
+      await raiseBuildMemory(session, index, table.columns.find((column) => column.name === record.column)?.dimensions);
       await session.query(index.definition.replace(/^CREATE INDEX /, 'CREATE INDEX CONCURRENTLY '));
     }
   });
+}
+
+/** An IVFFlat build refuses to begin with less memory than its lists need, and 005 down must not fail on that. */
+async function raiseBuildMemory(
+  session: Session,
+  index: SavedIndex,
+  dimensions: number | null | undefined,
+): Promise<void> {
+  const lists = /lists\s*=\s*'?(\d+)/.exec(index.definition)?.[1];
+  if (index.method !== 'ivfflat' || lists === undefined || !dimensions) return;
+  const kilobytes = Math.ceil(ivfflatMemoryBytes(Number(lists), dimensions) / 1024);
+  await session.query(
+    `SELECT pg_catalog.set_config('maintenance_work_mem', greatest($1::bigint, pg_catalog.pg_size_bytes(
+       pg_catalog.current_setting('maintenance_work_mem')) / 1024)::text || 'kB', false)`,
+    [kilobytes],
+  );
 }
 
 /** A session of its own without time limits; a CONCURRENTLY that is cut off leaves an invalid index behind, which the next run replaces. */
@@ -59,6 +77,7 @@ async function withBuildSession(ctx: MigrationContext, work: (session: Session) 
     // On the embedded database every connection shares this session's settings.
     await session.query('RESET statement_timeout').catch(() => undefined);
     await session.query('RESET lock_timeout').catch(() => undefined);
+    await session.query('RESET maintenance_work_mem').catch(() => undefined);
     await session.close();
   }
 }

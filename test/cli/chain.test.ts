@@ -1,20 +1,24 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { startEmbedded } from '../../src/db/embedded.ts';
+import { createTestDatabase, type TestDatabase } from '../helpers/test-database.ts';
 import { ROOT, runCli } from './run-cli.ts';
 
 const ROWS = 40;
 
+/** Undefined on the embedded database, which every command starts for itself. */
+let server: TestDatabase | undefined;
 let directory: string;
 let env: Record<string, string>;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'reembed-chain-'));
+  server = inject('postgresUrl') === undefined ? undefined : await createTestDatabase();
   env = {
-    DATABASE_URL: 'embedded',
+    DATABASE_URL: server?.url ?? 'embedded',
     REEMBED_DATA_DIR: join(directory, 'data'),
     REEMBED_BACKUP: join(directory, 'backups'),
     REEMBED_GATE: 'off',
@@ -31,19 +35,24 @@ beforeAll(async () => {
     );
   });
 });
-afterAll(() => rm(directory, { recursive: true }));
+afterAll(async () => {
+  await server?.drop();
+  await rm(directory, { recursive: true });
+});
 
-/** The commands are processes of their own and want the data directory for themselves. */
+/** The commands are processes of their own and want an embedded data directory for themselves. */
 async function onDatabase<T>(
   work: (query: (sql: string) => Promise<Record<string, unknown>[]>) => Promise<T>,
 ): Promise<T> {
-  const server = await startEmbedded({ dataDir: env.REEMBED_DATA_DIR ?? '' });
-  const db = openDatabase(server.settings);
+  const embedded = server === undefined ? await startEmbedded({ dataDir: env.REEMBED_DATA_DIR ?? '' }) : undefined;
+  const settings = embedded?.settings ?? server?.settings;
+  if (settings === undefined) throw new Error('neither a server nor an embedded database');
+  const db = openDatabase(settings);
   try {
     return await work(async (sql) => (await db.query(sql)).rows);
   } finally {
     await db.close();
-    await server.stop();
+    await embedded?.stop();
   }
 }
 
@@ -60,7 +69,7 @@ async function json(...args: string[]): Promise<Record<string, unknown>> {
 
 const FILES = ['005_add_embedding_384.ts', '006_backfill_embedding_384.ts', '007_swap_embedding.ts'];
 
-describe('one migration from the command line, on the embedded database', () => {
+describe('one migration from the command line', () => {
   test('plan and doctor look without touching', async () => {
     const plan = await json('plan');
     expect(plan).toMatchObject({ table: 'public.segments', rows: ROWS, from: 'vector(16)', to: 'vector(384)' });
@@ -196,8 +205,10 @@ test('an unknown migration is told with those that there are', async () => {
 });
 
 test('a failed migration leaves a report of the whole chain', async () => {
-  const other = { ...env, REEMBED_DATA_DIR: join(directory, 'empty') };
+  const empty = server === undefined ? undefined : await createTestDatabase();
+  const other = { ...env, REEMBED_DATA_DIR: join(directory, 'empty'), ...(empty && { DATABASE_URL: empty.url }) };
   const { code, stdout } = await runCli(['up', '--json'], { env: other });
+  await empty?.drop();
   expect(code).toBe(1);
   expect(JSON.parse(stdout)).toMatchObject({
     error: { code: 'table_missing' },
