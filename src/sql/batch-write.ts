@@ -35,7 +35,7 @@ export function batchWriteSql(target: VectorTarget, modelId: number, options: { 
 }
 
 function assignments(target: VectorTarget, modelId: number): string {
-  const cast = target.vectorType === 'vector' ? '' : `::${vectorTypeSql(target)}`;
+  const cast = target.vectorType === 'vector' ? '' : `::${declaredTypeSql(target)}`;
   const vector = `${quoteIdentifier(target.column)} = i.embedding${cast}`;
   if (target.provenance === undefined) return vector;
   const { model, hash, at } = target.provenance;
@@ -43,6 +43,11 @@ function assignments(target: VectorTarget, modelId: number): string {
     `${vector}, ${quoteIdentifier(model)} = ${modelId}, ${quoteIdentifier(hash)} = i.hash, ` +
     `${quoteIdentifier(at)} = pg_catalog.clock_timestamp()`
   );
+}
+
+/** A column may be declared without dimensions. */
+function declaredTypeSql(target: VectorTarget): string {
+  return target.dimensions === 0 ? quoteQualified(target.vectorSchema, target.vectorType) : vectorTypeSql(target);
 }
 
 /** A worker whose lease was taken over must not write when it wakes: its token no longer matches. */

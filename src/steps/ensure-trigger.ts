@@ -1,13 +1,13 @@
 import { triggerName } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
+import { markRecheck } from '../state/recheck.ts';
 import type { ResolvedMigration } from '../state/resolve.ts';
-import { forgetEditedRows } from '../swap/forget-edited-rows.ts';
 import { withTableLock } from '../swap/lock-table.ts';
 import { createTrigger } from './expand.ts';
 
 /**
- * Makes the trigger anew where somebody dropped or disabled it since 005, and takes rows that were edited meanwhile for pending: without
- * it a backfill leaves vectors of other texts behind.
+ * Makes the trigger anew where somebody dropped or disabled it since 005, and marks that rows may have been edited meanwhile, which
+ * `finishUndo` takes for pending: without it a backfill leaves vectors of other texts behind.
  */
 export async function ensureTrigger(ctx: MigrationContext, resolved: ResolvedMigration): Promise<void> {
   const { record, table, target } = resolved;
@@ -16,8 +16,11 @@ export async function ensureTrigger(ctx: MigrationContext, resolved: ResolvedMig
     kind: 'warning',
     message: `The trigger ${triggerName(record.id)} of ${table.schema}.${table.name} was dropped or disabled; it is made again, and rows edited meanwhile are embedded again.`,
   });
-  await withTableLock(ctx, table, 'fill', (tx) => createTrigger(tx, target, record.id, table.oid));
-  await forgetEditedRows(ctx, resolved);
+  await withTableLock(ctx, table, 'fill', async (tx) => {
+    await createTrigger(tx, target, record.id, table.oid);
+    // From here on no look at the trigger tells that it was gone.
+    await markRecheck(tx, ctx.runtime.stateSchema, record.id, 'trigger');
+  });
 }
 
 /** `O` fires for everyone, `A` on a logical subscriber too; `R` and `D` would miss the application. */

@@ -7,9 +7,11 @@ import type { Lease } from '../state/lease.ts';
 import { clearQuarantine, listQuarantine } from '../state/quarantine.ts';
 import { updateRecord } from '../state/records.ts';
 import { resolveMigration } from '../state/resolve.ts';
+import { finishUndo } from '../swap/undo.ts';
 import { assertSameDefinition } from './definition-change.ts';
 import { embedPending } from './embed-pending.ts';
 import { ensureTrigger } from './ensure-trigger.ts';
+import { fillOld } from './fill-old.ts';
 import { type LazyProvider, lazyProvider } from './provider.ts';
 import { withLease } from './with-lease.ts';
 
@@ -50,6 +52,7 @@ async function fillMissing(ctx: MigrationContext, lease: Lease, provider: LazyPr
 /** The same under a lease that is already held: 007's catch-up. */
 export async function fillLeased(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<FillResult> {
   await ensureTrigger(ctx, await resolveMigration(ctx));
+  await finishUndo(ctx, 'fill', () => fillOld(ctx, lease));
   await retryQuarantined(ctx);
   const run = await embedPending(ctx, lease, provider);
   const { record, target } = await resolveMigration(ctx);

@@ -7,10 +7,10 @@ import { createTriggerSql, dropTriggerSql } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
 import { type MigrationRecord, type NewIndex, updateRecord } from '../state/records.ts';
-import { oldVectorTarget, type ResolvedMigration, resolveMigration } from '../state/resolve.ts';
+import { findRecord, oldVectorTarget, type ResolvedMigration, resolveMigration } from '../state/resolve.ts';
 import { exchangeColumnsSql, isTriggerAlways } from './exchange-columns.ts';
 import { swapIndexNames } from './exchange-indexes.ts';
-import { missingNewVectors } from './missing-rows.ts';
+import { type MissingRows, missingNewVectors } from './missing-rows.ts';
 import { acceptAfterStrictRounds, type ExchangeResult, NOTHING_DONE, settleExchange } from './settle.ts';
 
 const ACCEPT_PENDING = 500;
@@ -45,7 +45,10 @@ export async function exchange(
   if (record.active === 'new') return NOTHING_DONE;
   await announceStandbys(ctx);
   const notNull = table.columns.find((column) => column.name === record.column)?.notNull === true;
-  const missing = missingNewVectors(target, record.modelId, { migrationId: record.id, notNull });
+  const missing = async (): Promise<MissingRows> => {
+    const modelId = (await findRecord(ctx))?.modelId ?? null;
+    return missingNewVectors(target, modelId, { migrationId: record.id, notNull });
+  };
   const accept = acceptAfterStrictRounds(notNull ? 0 : (options.acceptPending ?? ACCEPT_PENDING));
   return settleExchange(ctx, table, {
     missing,

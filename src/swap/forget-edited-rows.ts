@@ -1,21 +1,81 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BusyError, type Step } from '../errors.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
-import { notEmbeddedSql } from '../sql/pending.ts';
-import { tableSql, textHashSql } from '../sql/target.ts';
-import type { MigrationContext } from '../state/context.ts';
+import { keyJsonSql } from '../sql/pending.ts';
+import { tableSql, textHashSql, type VectorTarget } from '../sql/target.ts';
+import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import type { ResolvedMigration } from '../state/resolve.ts';
+
+const LIMIT_MS = 60_000;
+/** On a table that takes long to read, the limit alone would leave no second try. */
+const LEAST_PASSES = 5;
+const PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 2_000;
+const COUNTED_ROWS = 1_000;
+const SHOWN_ROWS = 3;
+
+interface Edited {
+  /** Of a row `t`: it has a vector of ours, made from another text. */
+  readonly condition: string;
+  readonly clear: string;
+}
 
 /**
  * While no trigger watched the column (after the swap it watches the other one), a text may have changed: such a row is not taken for
- * done. A row that the application holds at this moment is left to the trigger, which watches again.
+ * done. Never waits for a row that the application holds; looks again until none is left.
+ *
+ * @throws BusyError `rows_locked` when edited rows stay locked for a minute; what was cleared until then stays so
  */
-export async function forgetEditedRows(ctx: MigrationContext, { record, target }: ResolvedMigration): Promise<void> {
-  if (target.provenance === undefined || record.modelId === null) return;
+export async function forgetEditedRows(ctx: MigrationContext, resolved: ResolvedMigration, step: Step): Promise<void> {
+  const { target } = resolved;
+  const edited = editedRows(target);
+  if (edited === undefined) return;
+  const started = performance.now();
+  for (let pass = 1; ; pass++) {
+    throwIfStopped(ctx, step);
+    await clearUnlocked(ctx, target, edited);
+    // A row that was updated after that statement's snapshot is missed as well: only a look of its own tells.
+    const left = await readEdited(ctx, target, edited);
+    if (left.length === 0) return;
+    if (pass >= LEAST_PASSES && performance.now() - started > LIMIT_MS) throw rowsLocked(resolved, left, step);
+    const pause = Math.min(LONGEST_PAUSE_MS, PAUSE_MS * pass);
+    await sleep(pause, undefined, ctx.signal === undefined ? {} : { signal: ctx.signal }).catch(() => undefined);
+  }
+}
+
+/** By whichever model: what it made of another text is no good to it either. */
+function editedRows(target: VectorTarget): Edited | undefined {
+  if (target.provenance === undefined) return undefined;
   const { model, hash, at } = target.provenance;
-  const clear = [model, hash, at].map((name) => `${quoteIdentifier(name)} = NULL`).join(', ');
-  const embedded = `NOT (${notEmbeddedSql(target, 't', record.modelId)})`;
-  const edited = `t.${quoteIdentifier(hash)} IS DISTINCT FROM ${textHashSql(target.text, 't')}`;
+  return {
+    condition: `t.${quoteIdentifier(model)} IS NOT NULL AND t.${quoteIdentifier(hash)} IS DISTINCT FROM ${textHashSql(target.text, 't')}`,
+    clear: [model, hash, at].map((name) => `${quoteIdentifier(name)} = NULL`).join(', '),
+  };
+}
+
+async function clearUnlocked(ctx: MigrationContext, target: VectorTarget, { condition, clear }: Edited): Promise<void> {
   await ctx.db.query(
-    `WITH l AS MATERIALIZED (SELECT t.ctid FROM ${tableSql(target)} t WHERE ${embedded} AND ${edited} FOR NO KEY UPDATE SKIP LOCKED)
+    `WITH l AS MATERIALIZED (SELECT t.ctid FROM ${tableSql(target)} t WHERE ${condition} FOR NO KEY UPDATE SKIP LOCKED)
      UPDATE ${tableSql(target)} t SET ${clear} FROM l WHERE t.ctid = l.ctid`,
+  );
+}
+
+async function readEdited(ctx: MigrationContext, target: VectorTarget, { condition }: Edited): Promise<string[]> {
+  const { rows } = await ctx.db.query<{ key: readonly string[] }>(
+    `SELECT ${keyJsonSql(target, 't')} AS key FROM ${tableSql(target)} t WHERE ${condition} LIMIT ${COUNTED_ROWS + 1}`,
+  );
+  return rows.map((row) => row.key.join('/'));
+}
+
+function rowsLocked({ table }: ResolvedMigration, keys: readonly string[], step: Step): BusyError {
+  const count = keys.length > COUNTED_ROWS ? `more than ${COUNTED_ROWS}` : String(keys.length);
+  return new BusyError(
+    'rows_locked',
+    `${count} rows of ${table.schema}.${table.name} whose text was edited were locked at every look for ${LIMIT_MS / 1000} s: ${keys.slice(0, SHOWN_ROWS).join(', ')}.`,
+    {
+      step,
+      hint: 'End or wait for the sessions that hold them, then run the same command again: it goes on where it stopped.',
+      context: { rows: keys.length },
+    },
   );
 }

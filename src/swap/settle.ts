@@ -25,7 +25,8 @@ export interface ExchangeResult {
 export const NOTHING_DONE: ExchangeResult = { attempts: 0, lockedMs: 0, stragglers: 0 };
 
 export interface Settlement {
-  readonly missing: MissingRows;
+  /** Read anew in every round: the first rows of an empty table bring the model with them. */
+  readonly missing: () => Promise<MissingRows>;
   /** Fills missing rows, outside any lock; undefined when nothing can. */
   readonly catchUp: (() => Promise<void>) | undefined;
   /** Missing rows accepted in a round, 1 and up. */
@@ -34,7 +35,9 @@ export interface Settlement {
   readonly guard: ((tx: Queryable) => Promise<void>) | undefined;
   /** What `record.active` is when it has happened. */
   readonly becomes: 'old' | 'new';
-  readonly apply: (tx: Queryable, table: TableInfo, record: MigrationRecord) => Promise<void>;
+  /** Whether the name's NOT NULL can stand; asked under the lock while the partial index is still there. Always unless given. */
+  readonly keepsNotNull?: (tx: Queryable, missing: MissingRows) => Promise<boolean>;
+  readonly apply: (tx: Queryable, table: TableInfo, record: MigrationRecord, keepNotNull: boolean) => Promise<void>;
   /** The error for rows that stay missing. */
   readonly refuse: (count: number) => Error;
 }
@@ -53,19 +56,23 @@ export async function settleExchange(
   table: Pick<TableInfo, 'oid' | 'schema' | 'name'>,
   settlement: Settlement,
 ): Promise<ExchangeResult> {
-  const pendingIndex = await createPendingIndex(ctx, settlement.missing);
+  let missing = await settlement.missing();
+  let indexed = missing.indexed;
+  let pendingIndex = await createPendingIndex(ctx, missing);
   let happened = false;
   try {
     let attempts = 0;
     let count = 0;
     for (let round = 1; round <= STRICT_ROUNDS + 1; round++) {
       const accepted = settlement.accept(round <= STRICT_ROUNDS);
-      count = await countMissing(ctx.db, settlement.missing, Math.max(accepted, 1_000) + 1);
+      count = await countMissing(ctx.db, missing, Math.max(accepted, 1_000) + 1);
       if (count > accepted && settlement.catchUp === undefined) break;
       if (count > 0) await settlement.catchUp?.();
-      const locked = await withTableLock(ctx, table, 'cut-over', (tx) =>
-        tryOnce(ctx, tx, settlement, accepted, table, pendingIndex),
-      );
+      missing = await settlement.missing();
+      if (missing.indexed !== indexed) pendingIndex = await createPendingIndex(ctx, missing);
+      indexed = missing.indexed;
+      const look = { missing, accepted, pendingIndex };
+      const locked = await withTableLock(ctx, table, 'cut-over', (tx) => tryOnce(ctx, tx, settlement, table, look));
       attempts += locked.attempts;
       count = locked.value.missing;
       if (!locked.value.happened) {
@@ -88,13 +95,18 @@ interface Attempt {
   readonly missing: number;
 }
 
+interface Look {
+  readonly missing: MissingRows;
+  readonly accepted: number;
+  readonly pendingIndex: string | undefined;
+}
+
 async function tryOnce(
   ctx: MigrationContext,
   tx: Queryable,
   settlement: Settlement,
-  accepted: number,
   table: Pick<TableInfo, 'oid' | 'schema'>,
-  pendingIndex: string | undefined,
+  { missing, accepted, pendingIndex }: Look,
 ): Promise<Attempt> {
   await settlement.guard?.(tx);
   const record = await readRecord(tx, ctx.runtime.stateSchema, ctx.definition.id);
@@ -107,11 +119,12 @@ async function tryOnce(
   if (record.active === settlement.becomes) return { happened: true, before: true, missing: 0 };
   // On a table that has the partial index, its few entries are all there is to read.
   if (pendingIndex !== undefined) await tx.query('SET LOCAL enable_seqscan = off');
-  const missing = await countMissing(tx, settlement.missing, Math.max(accepted, 1_000) + 1);
-  if (missing > accepted) return { happened: false, before: false, missing };
+  const count = await countMissing(tx, missing, Math.max(accepted, 1_000) + 1);
+  if (count > accepted) return { happened: false, before: false, missing: count };
+  const keepNotNull = (await settlement.keepsNotNull?.(tx, missing)) ?? true;
   if (pendingIndex !== undefined) await tx.query(`DROP INDEX ${quoteQualified(table.schema, pendingIndex)}`);
-  await settlement.apply(tx, await readTableByOid(tx, table.oid), record);
-  return { happened: true, before: false, missing };
+  await settlement.apply(tx, await readTableByOid(tx, table.oid), record, keepNotNull);
+  return { happened: true, before: false, missing: count };
 }
 
 async function dropQuietly(ctx: MigrationContext, schema: string, name: string): Promise<void> {

@@ -1,17 +1,20 @@
+import { readTableByOid } from '../db/catalog.ts';
 import type { Queryable } from '../db/types.ts';
-import { IntegrityError, PreflightError } from '../errors.ts';
+import { IntegrityError, PreflightError, type Step } from '../errors.ts';
 import { provenanceOf, type VectorTarget } from '../sql/target.ts';
 import { createTriggerSql } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
+import { clearRecheck, markRecheck, readRecheck } from '../state/recheck.ts';
 import { updateRecord } from '../state/records.ts';
 import { oldVectorTarget, type ResolvedMigration, resolveMigration } from '../state/resolve.ts';
 import { refuseBoundDependents } from './check-dependents.ts';
+import { readColumnProperties } from './column-properties.ts';
 import { exchangeColumnsSql, isTriggerAlways } from './exchange-columns.ts';
 import { restoreIndexNames } from './exchange-indexes.ts';
 import { finishExchange } from './finish-exchange.ts';
 import { forgetEditedRows } from './forget-edited-rows.ts';
-import { hasNulls, type MissingRows, missingOldVectors } from './missing-rows.ts';
+import { hasNulls, missingOldVectors } from './missing-rows.ts';
 import { acceptAfterStrictRounds, type ExchangeResult, NOTHING_DONE, settleExchange } from './settle.ts';
 
 const ACCEPT_MISSING = 500;
@@ -25,7 +28,8 @@ export interface UndoOptions {
 
 /**
  * Goes back to the old column: the same exchange with the roles turned round. The indexes that the swap built go, the kept ones take
- * their names again, the record is `backfilled`. Does nothing where the old column is in place.
+ * their names again, the record is `backfilled`. Where the old
+ * column is in place it only does what an interrupted run left.
  *
  * @returns `stragglers`: rows without an old vector that were accepted
  * @throws IntegrityError `old_column_dropped`; `old_vectors_missing` when rows written since have no old vector and nothing fills them
@@ -36,10 +40,12 @@ export async function undoExchange(
   resolved: ResolvedMigration,
   options: UndoOptions = {},
 ): Promise<ExchangeResult> {
-  if (resolved.record.active === 'old') return NOTHING_DONE;
-  const fresh = await resolveMigration(ctx);
+  const fresh = resolved.record.active === 'old' ? resolved : await resolveMigration(ctx);
   const { record, table } = fresh;
-  if (record.active === 'old') return NOTHING_DONE;
+  if (record.active === 'old') {
+    await finishUndo(ctx, 'cut-over', options.fillMissing);
+    return NOTHING_DONE;
+  }
   const kept = oldVectorTarget(record, table, fresh.extension, ctx.runtime.stateSchema);
   if (kept === undefined) throw oldColumnDropped(fresh);
   await refuseBoundDependents(ctx, table, record.column);
@@ -47,24 +53,52 @@ export async function undoExchange(
   const acceptAll = ctx.runtime.rollback === 'accept-missing';
   const missing = missingOldVectors(kept);
   const result = await settleExchange(ctx, table, {
-    missing,
+    missing: async () => missing,
     catchUp: options.fillMissing,
     accept: acceptAll
       ? () => Number.MAX_SAFE_INTEGER - 1
       : acceptAfterStrictRounds(options.fillMissing === undefined ? 0 : ACCEPT_MISSING),
     guard: options.guard,
     becomes: 'old',
-    apply: (tx, now, present) => applyUndo(ctx, tx, { ...fresh, table: now, record: present }, kept, missing),
+    keepsNotNull: async (tx) => !(await isNotNull(tx, fresh)) || !(await hasNulls(tx, missing)),
+    apply: (tx, now, present, keepNotNull) =>
+      applyUndo(ctx, tx, { ...fresh, table: now, record: present }, kept, keepNotNull),
     refuse: (count) => oldVectorsMissing(fresh, count, options.fillMissing !== undefined),
   });
-  const after = await resolveMigration(ctx);
-  await finishExchange(ctx, after);
-  await forgetEditedRows(ctx, after);
   ctx.onProgress({
     kind: 'notice',
     message: `"${record.column}" holds the old model's vectors again: everything that writes or searches it must return to the old model.`,
   });
+  // Under steady writers a few rows may have come in with the exchange itself; after an unknown COMMIT nobody counted them.
+  const fill = result.stragglers > 0 || result.attempts === 0;
+  await finishUndo(ctx, 'cut-over', fill ? options.fillMissing : undefined);
   return result;
+}
+
+/**
+ * What is left to do after the commit of an exchange back, or of a trigger made anew: constraints are validated, NOT NULL is restored,
+ * rows edited meanwhile are pending again. Repeated until it is done; without a mark of it nothing is read.
+ *
+ * @param fillMissing gives rows their old vector; after an exchange back only
+ * @throws BusyError `rows_locked`, `table_locked`; IntegrityError `check_violated`
+ */
+export async function finishUndo(ctx: MigrationContext, step: Step, fillMissing?: () => Promise<void>): Promise<void> {
+  const { stateSchema } = ctx.runtime;
+  const reason = await readRecheck(ctx.db, stateSchema, ctx.definition.id);
+  if (reason === undefined) return;
+  const resolved = await resolveMigration(ctx);
+  if (resolved.record.active === 'new') return;
+  await forgetEditedRows(ctx, resolved, step);
+  await finishExchange(ctx, resolved);
+  if (reason === 'undo') await fillMissing?.();
+  await clearRecheck(ctx.db, stateSchema, ctx.definition.id);
+}
+
+/** The stand-in CHECK of an exchange that was not finished counts as NOT NULL. */
+async function isNotNull(tx: Queryable, { record, table }: ResolvedMigration): Promise<boolean> {
+  const now = await readTableByOid(tx, table.oid);
+  const column = now.columns.find((candidate) => candidate.name === record.column);
+  return column !== undefined && (await readColumnProperties(tx, now, column, record.id)).notNull;
 }
 
 async function applyUndo(
@@ -72,12 +106,11 @@ async function applyUndo(
   tx: Queryable,
   resolved: ResolvedMigration,
   kept: VectorTarget,
-  missing: MissingRows,
+  keepNotNull: boolean,
 ): Promise<void> {
   const { record, table, target } = resolved;
   const { stateSchema } = ctx.runtime;
   const always = await isTriggerAlways(tx, table.oid, record.id);
-  const keepNotNull = !(await hasNulls(tx, missing));
   const columns = await exchangeColumnsSql(
     tx,
     table,
@@ -102,9 +135,9 @@ async function applyUndo(
     oldIndexes: indexes.oldIndexes,
     swappedAt: null,
   });
+  await markRecheck(tx, stateSchema, record.id, 'undo');
   await recordEvent(tx, stateSchema, record.id, 'undone', { column: record.column });
-  const wasNotNull = table.columns.some((column) => column.name === record.column && column.notNull);
-  if (!wasNotNull || keepNotNull) return;
+  if (keepNotNull) return;
   ctx.onProgress({
     kind: 'warning',
     message: `"${record.column}" stays nullable: rows without an old vector would violate its NOT NULL.`,
