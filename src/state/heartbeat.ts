@@ -25,33 +25,21 @@ const BEATS_PER_LEASE = 4;
  * the process running, except while somebody waits for it.
  */
 export async function startHeartbeat(options: HeartbeatOptions, step: string): Promise<Heartbeat> {
-  const { db, migrationId, token, leaseSeconds } = options;
+  const { migrationId, token, leaseSeconds } = options;
   const leases = `${quoteIdentifier(options.stateSchema)}.leases`;
+  const own = createOwnSession(options.db);
   let label = step;
-  let session: Session | undefined;
   let beating: Promise<void> | undefined;
 
-  async function withSession<T>(work: (session: Session) => Promise<T>): Promise<T | undefined> {
-    try {
-      session ??= await db.openSession();
-      return await work(session);
-    } catch {
-      // A broken connection is made anew at the next beat; until then the fencing token protects the data.
-      await session?.close().catch(() => undefined);
-      session = undefined;
-      return undefined;
-    }
-  }
-
   async function beat(): Promise<void> {
-    const renewed = await withSession((opened) =>
-      opened.query(
+    const renewed = await own.use((session) =>
+      session.query(
         `UPDATE ${leases} SET step = $4, expires = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3)
          WHERE migration_id = $1 AND token = $2`,
         [migrationId, token, leaseSeconds, label],
       ),
     );
-    session?.keepProcess(false);
+    own.keepProcess(false);
     if (renewed === undefined || renewed.rowCount > 0) return;
     clearInterval(timer);
     options.onLost();
@@ -66,27 +54,56 @@ export async function startHeartbeat(options: HeartbeatOptions, step: string): P
     (leaseSeconds * 1000) / BEATS_PER_LEASE,
   );
   timer.unref();
-  await withSession(async (opened) => opened.keepProcess(false));
+  await own.use(async (session) => session.keepProcess(false));
 
   return {
     async relabel(to) {
       label = to;
-      session?.keepProcess(true);
+      own.keepProcess(true);
       await beating;
-      session?.keepProcess(true);
+      own.keepProcess(true);
       await beat();
     },
     async stop() {
       clearInterval(timer);
-      session?.keepProcess(true);
+      own.keepProcess(true);
       await beating;
-      await withSession((opened) => {
-        opened.keepProcess(true);
-        return opened.query(
+      await own.use((session) => {
+        session.keepProcess(true);
+        return session.query(
           `UPDATE ${leases} SET holder = NULL, step = NULL, expires = NULL WHERE migration_id = $1 AND token = $2`,
           [migrationId, token],
         );
       });
+      await own.close();
+    },
+  };
+}
+
+interface OwnSession {
+  /** Undefined when the connection failed: it is made anew at the next use. */
+  use<T>(work: (session: Session) => Promise<T>): Promise<T | undefined>;
+  /** Does nothing while there is no connection. */
+  keepProcess(keep: boolean): void;
+  close(): Promise<void>;
+}
+
+function createOwnSession(db: Database): OwnSession {
+  let session: Session | undefined;
+  return {
+    async use(work) {
+      try {
+        session ??= await db.openSession();
+        return await work(session);
+      } catch {
+        // Until the next beat has a connection again, the fencing token protects the data.
+        await session?.close().catch(() => undefined);
+        session = undefined;
+        return undefined;
+      }
+    },
+    keepProcess: (keep) => session?.keepProcess(keep),
+    async close() {
       await session?.close().catch(() => undefined);
     },
   };
