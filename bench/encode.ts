@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { loadEnvironment } from '../src/config/load-environment.ts';
+import { loadRuntimeSettings } from '../src/config/runtime.ts';
 import { encodeBatch } from '../src/models/encode-batch.ts';
 import { type LocalModel, openLocalModel } from '../src/models/local-model.ts';
 import { openSession } from '../src/models/session.ts';
@@ -18,6 +20,8 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     model: { type: 'string', default: 'sentence-transformers/all-MiniLM-L6-v2' },
+    /** The model that reembed.config.ts names, instead of `--model`. */
+    configured: { type: 'boolean', default: false },
     texts: { type: 'string', default: '400' },
     repeats: { type: 'string', default: '5' },
     threads: { type: 'string', default: String(availableParallelism()) },
@@ -25,12 +29,17 @@ const { values, positionals } = parseArgs({
 });
 const path = positionals[0] ?? 'examples/postgres-docs/passages.jsonl';
 if (!existsSync(path)) {
-  console.error(`${path} does not exist. Usage: bench/encode.ts [texts.jsonl] [--model …] [--texts 400] [--repeats 5]`);
+  console.error(
+    `${path} does not exist. Usage: bench/encode.ts [texts.jsonl] [--model … | --configured] [--texts 400] [--repeats 5]`,
+  );
   process.exit(2);
 }
 
+loadEnvironment();
+const { modelsDir, dtype } = loadRuntimeSettings();
+const name = values.configured ? await configuredModel() : values.model;
 const texts = await readTexts(path, Number(values.texts));
-const model = await openLocalModel(values.model, { device: 'cpu', threads: Number(values.threads) });
+const model = await openLocalModel(name, { device: 'cpu', threads: Number(values.threads), modelsDir, dtype });
 const ways = [await arrivalOrder(model), pooled(model)];
 for (const way of ways) await way.run(texts.slice(0, 64));
 const measured = await interleave(
@@ -38,14 +47,20 @@ const measured = await interleave(
   ways.map((way) => ({ name: way.name, run: () => rateOf(way) })),
 );
 const tokens = (await model.tokenizer.tokenize(texts)).reduce((sum, { ids }) => sum + ids.length, 0) / texts.length;
-console.log(
-  `${values.model} (${model.files.dtype}), ${texts.length} texts of ${tokens.toFixed(0)} tokens in the mean,`,
-);
+console.log(`${name} (${model.files.dtype}), ${texts.length} texts of ${tokens.toFixed(0)} tokens in the mean,`);
 console.log(`${availableParallelism()} cores, ${values.repeats} repeats by turns.\n`);
 console.log(markdownTable('texts/s', ways[0]?.name ?? '', measured));
-for (const { name, rates } of measured) console.log(`\n${name}: ${(median(rates) * tokens).toFixed(0)} tokens/s`);
+for (const { name: way, rates } of measured) console.log(`\n${way}: ${(median(rates) * tokens).toFixed(0)} tokens/s`);
 await model.pool.close();
 process.exit(0);
+
+/** Ends the program where there is nothing to measure. */
+async function configuredModel(): Promise<string> {
+  const { default: migration } = await import('../reembed.config.ts');
+  if (migration.provider === 'local') return migration.model;
+  console.log(`    skipped: ${migration.model} (provider ${migration.provider}) is no model that runs on this machine`);
+  process.exit(0);
+}
 
 async function rateOf(way: Way): Promise<number> {
   const start = performance.now();
@@ -66,12 +81,14 @@ async function readTexts(file: string, limit: number): Promise<readonly string[]
 /** What a simple loop does: 32 texts as they come, padded to the longest, in one session of this thread. */
 async function arrivalOrder(opened: LocalModel): Promise<Way> {
   const { files, config, tokenizer } = opened;
+  // What the manifest says is about its own graph, not about another precision beside it.
+  const manifest = files.manifest?.dtype === files.dtype ? files.manifest : undefined;
   const session = await openSession({
     graph: files.graph,
     device: 'cpu',
     dtype: files.dtype,
-    graphOptimizationLevel: files.manifest?.session?.graphOptimizationLevel,
-    output: files.manifest?.output,
+    graphOptimizationLevel: manifest?.session?.graphOptimizationLevel,
+    output: manifest?.output,
     threads: Number(values.threads),
   });
   const setup = { pooling: config.pooling, normalize: config.normalize, padId: tokenizer.padId };
@@ -89,7 +106,7 @@ async function arrivalOrder(opened: LocalModel): Promise<Way> {
 }
 
 function pooled(opened: LocalModel): Way {
-  const provider = localProvider(values.model, opened);
+  const provider = localProvider(name, opened);
   return {
     name: `reembed: sorted by length, 512 tokens, ${opened.threads} threads of one session each`,
     run: async (all) => {
