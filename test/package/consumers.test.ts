@@ -87,6 +87,8 @@ describe('an ESM project with the installed tarball', () => {
     expect(version).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
     const help = await runThere(directory, 'npx', ['reembed', '--help']);
     expect(help.stdout).toContain('backfill');
+    // Its passages are not in the package.
+    expect(help.stdout).not.toContain('reembed demo');
   });
 });
 

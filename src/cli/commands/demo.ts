@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { defineCommand } from '../command.ts';
-import { findDemoFiles } from '../demo/demo-files.ts';
+import { requireDemoFiles } from '../demo/demo-files.ts';
 import { nextStepsText, resultText, stageText, styleOf } from '../demo/demo-text.ts';
 import { demoEnvironment, runDemo } from '../demo/run-demo.ts';
 import { wholeNumber } from '../whole-number.ts';
@@ -27,7 +27,7 @@ export const demo = defineCommand({
       .option('permute', { type: 'string', requiresArg: true, hidden: true, coerce: wholeNumber('permute', 1) }),
   run: async (flags, cli) => {
     const { output, cwd, signal } = cli;
-    const files = findDemoFiles();
+    const files = requireDemoFiles();
     const directory = resolve(cwd, flags.directory ?? '.reembed/demo');
     const style = styleOf(process.stdout);
     // The story goes by while it happens; with --json there is only the document at its end.

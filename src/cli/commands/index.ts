@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts';
+import { findDemoFiles } from '../demo/demo-files.ts';
 import { backfill } from './backfill.ts';
 import { backup } from './backup.ts';
 import { demo } from './demo.ts';
@@ -31,5 +32,6 @@ export const commands: readonly Command[] = [
   plan,
   doctor,
   model,
-  demo,
+  // The installed package does not carry its data.
+  ...(findDemoFiles() === undefined ? [] : [demo]),
 ];

@@ -18,14 +18,21 @@ export interface Passage {
   readonly text: string;
 }
 
-/** Finds the repository around this module. @throws ConfigError `demo_files_missing` in an installed package */
-export function findDemoFiles(start = import.meta.dirname): DemoFiles {
+/** Finds the repository around this module; undefined in an installed package. */
+export function findDemoFiles(start = import.meta.dirname): DemoFiles | undefined {
   for (let project = start; dirname(project) !== project; project = dirname(project)) {
     const passages = join(project, 'examples', 'postgres-docs', 'passages.jsonl');
     const vectors = join(project, 'examples', 'postgres-docs', 'vectors.json');
     if ([passages, vectors, join(project, 'knexfile.ts')].every((path) => existsSync(path)))
       return { project, passages, vectors };
   }
+  return undefined;
+}
+
+/** @throws ConfigError `demo_files_missing` in an installed package */
+export function requireDemoFiles(): DemoFiles {
+  const files = findDemoFiles();
+  if (files !== undefined) return files;
   throw new ConfigError(
     'demo_files_missing',
     'The demo runs in a clone of the repository: the package does not carry its example data.',
