@@ -8,10 +8,11 @@ import { createTestDatabase } from './test-database.ts';
 
 const ONE_SESSION = 'the embedded database has one session for everybody: nothing happens beside it';
 
-/** A group of tests that needs a server, because several sessions or processes work at once; elsewhere skipped by name, with the reason. */
+/** A group of tests that needs a server, because several sessions or processes work at once; elsewhere skipped by name, with the reason. It carries the tag of `describeWith('pgvector', …)`. */
 export function describeOnServer(name: string, tests: () => void): void {
-  if (inject('postgresUrl') !== null) describe(name, tests);
-  else describe.skip(`${name} (needs a server: ${ONE_SESSION})`, tests);
+  const tagged = `${name} [pgvector]`;
+  if (inject('postgresUrl') !== null) describe(tagged, tests);
+  else describe.skip(`${tagged} (needs a server: ${ONE_SESSION})`, tests);
 }
 
 /** A client that reembed's own sessions can be told from: it watches, locks and cancels as an application or an operator would. */

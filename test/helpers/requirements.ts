@@ -3,7 +3,7 @@ import { describe } from 'vitest';
 import { hasDocker } from './docker-server.ts';
 import { findServer, type LocalServer, type PostgresVersion, startLocalServer } from './local-server.ts';
 
-/** What only some machines have. The name is part of the tests' names: `npm test -- -t docker` chooses them. */
+/** What only some machines have. The name is part of the tests' names: `npm test -- -t '\[pgvector\]'` chooses them. */
 export type Requirement = 'cuda' | 'docker' | 'pgvector';
 
 const LACKING: Readonly<Record<Requirement, () => string | undefined>> = {

@@ -139,7 +139,7 @@ test.each(['cuda', 'webgpu'] as const)('%s is refused for the int8 graph, not re
 
 const fp32 = process.env.REEMBED_TEST_FP32_MODEL;
 const whyNot = fp32 === undefined ? ' (skipped: REEMBED_TEST_FP32_MODEL names no directory)' : '';
-test.skipIf(fp32 === undefined)(`the fp32 graph equals sentence-transformers to 0.9999${whyNot}`, async () => {
+test.skipIf(fp32 === undefined)(`the fp32 graph equals sentence-transformers to 0.99999${whyNot}`, async () => {
   const model = await createProvider(
     { provider: 'local', model: fp32 ?? '', dimensions: 384 },
     { device: 'cpu', dtype: 'fp32', threads: 2 },
