@@ -42,55 +42,27 @@ export interface Turns {
  */
 export function createTurns(runner: ProtocolRunner): Turns {
   const clients = new Set<TurnClient>();
-  let waiting: Turn[] = [];
-  let holder: TurnClient | undefined;
-  let open = false;
+  const queue = createQueue();
   let broken: string | undefined;
   let working: Promise<void> | undefined;
 
-  function canRun(): boolean {
-    return holder === undefined ? waiting.length > 0 : waiting.some((turn) => turn.client === holder);
-  }
-
-  function next(): Turn | undefined {
-    const index = holder === undefined ? 0 : waiting.findIndex((turn) => turn.client === holder);
-    return index < 0 ? undefined : waiting.splice(index, 1)[0];
-  }
-
-  function breakDown(error: unknown): void {
-    broken = `The embedded Postgres has stopped: ${messageOf(error)}`;
-    waiting = [];
-    for (const client of clients) client.fail(broken);
-  }
-
-  async function run(turn: Turn): Promise<void> {
-    let panic: string | undefined;
-    const watch = createPanicWatch();
-    const onRawData = (data: Uint8Array): void => {
-      panic ??= watch(data);
-      // The data is a view into WebAssembly memory that the next call overwrites.
-      if (!turn.silent) turn.client.send(Uint8Array.from(data));
-    };
-    await withUnrefTimers(() => runner.execProtocolRawStream(turn.bytes, { onRawData }));
-    if (panic !== undefined) throw new Error(panic);
-    open = turn.open;
-    holder = open || runner.isInTransaction() ? turn.client : undefined;
-  }
-
   async function work(): Promise<void> {
     try {
-      for (let turn = next(); turn !== undefined; turn = next()) {
-        await run(turn);
+      for (let turn = queue.next(); turn !== undefined; turn = queue.next()) {
+        await runTurn(runner, turn);
+        queue.holdFor(turn.open || runner.isInTransaction() ? turn.client : undefined);
         // Lets sockets and timers live between two statements.
         await new Promise((resolve) => setImmediate(resolve));
       }
     } catch (error) {
-      breakDown(error);
+      broken = `The embedded Postgres has stopped: ${messageOf(error)}`;
+      queue.clear();
+      for (const client of clients) client.fail(broken);
     }
   }
 
   function start(): void {
-    if (working !== undefined || !canRun()) return;
+    if (working !== undefined || !queue.canRun()) return;
     working = work().then(() => {
       working = undefined;
       start();
@@ -102,22 +74,72 @@ export function createTurns(runner: ProtocolRunner): Turns {
       clients.add(client);
       if (broken !== undefined) client.fail(broken);
     },
-    take(client, bytes, isOpen) {
+    take(client, bytes, open) {
       if (broken !== undefined) return;
-      waiting.push({ client, bytes, open: isOpen, silent: false });
+      queue.add({ client, bytes, open, silent: false });
       start();
     },
     leave(client) {
       if (!clients.delete(client) || broken !== undefined) return;
-      waiting = waiting.filter((turn) => turn.client !== client);
-      const undo = Buffer.concat([syncMessage(), queryMessage('ROLLBACK')]);
-      if (holder === client) waiting.unshift({ client, bytes: undo, open: false, silent: true });
-      if (clients.size === 0) waiting.push({ client, bytes: queryMessage('DISCARD ALL'), open: false, silent: true });
+      queue.forget(client);
+      if (clients.size === 0) queue.add({ client, bytes: queryMessage('DISCARD ALL'), open: false, silent: true });
       start();
     },
     failure: () => broken,
     async settled() {
       while (working !== undefined) await working;
+    },
+  };
+}
+
+/** Runs one turn and gives its answers to its client. @throws when the session dies of it. */
+async function runTurn(runner: ProtocolRunner, turn: Turn): Promise<void> {
+  let panic: string | undefined;
+  const watch = createPanicWatch();
+  const onRawData = (data: Uint8Array): void => {
+    panic ??= watch(data);
+    // The data is a view into WebAssembly memory that the next call overwrites.
+    if (!turn.silent) turn.client.send(Uint8Array.from(data));
+  };
+  await withUnrefTimers(() => runner.execProtocolRawStream(turn.bytes, { onRawData }));
+  if (panic !== undefined) throw new Error(panic);
+}
+
+interface TurnQueue {
+  add(turn: Turn): void;
+  canRun(): boolean;
+  /** The first turn that may run now: the holder's where one holds the session. */
+  next(): Turn | undefined;
+  /** From now on only this client's turns may run; undefined lets everyone. */
+  holdFor(client: TurnClient | undefined): void;
+  /** Drops what the client still wanted, and puts first what undoes the transaction that it left open. */
+  forget(client: TurnClient): void;
+  clear(): void;
+}
+
+function createQueue(): TurnQueue {
+  let waiting: Turn[] = [];
+  let holder: TurnClient | undefined;
+  const firstToRun = (): number =>
+    holder === undefined ? Math.min(0, waiting.length - 1) : waiting.findIndex((turn) => turn.client === holder);
+  return {
+    add: (turn) => void waiting.push(turn),
+    canRun: () => firstToRun() >= 0,
+    next() {
+      const index = firstToRun();
+      return index < 0 ? undefined : waiting.splice(index, 1)[0];
+    },
+    holdFor(client) {
+      holder = client;
+    },
+    forget(client) {
+      waiting = waiting.filter((turn) => turn.client !== client);
+      if (holder !== client) return;
+      const undo = Buffer.concat([syncMessage(), queryMessage('ROLLBACK')]);
+      waiting.unshift({ client, bytes: undo, open: false, silent: true });
+    },
+    clear() {
+      waiting = [];
     },
   };
 }
