@@ -1,3 +1,4 @@
+import { readTable } from '../../db/catalog.ts';
 import { type KnownItemQuery, knownItemRecall, type RecallResult } from '../../search/recall.ts';
 import { type SideProviders, searchTable } from '../../search/search.ts';
 import type { SearchIndex } from '../../search/search-side.ts';
@@ -77,7 +78,7 @@ export async function takeSnapshot(
   return {
     side,
     model: side === 'new' ? await newModelName(ctx, record) : 'older encoder',
-    dimensions: side === 'new' ? definition.dimensions : (definition.from?.dimensions ?? 0),
+    dimensions: await readDimensions(ctx),
     index: throughIndex.index,
     searches,
     exact,
@@ -104,6 +105,13 @@ async function readKept(ctx: MigrationContext, column: string | undefined): Prom
   if (column === undefined) return undefined;
   const { vectorBytes } = await readSizes(ctx.db, column, undefined);
   return { column, bytes: vectorBytes };
+}
+
+/** Of the column that the application reads, as the catalog declares it now. */
+async function readDimensions(ctx: MigrationContext): Promise<number> {
+  const { table, column } = ctx.definition;
+  const { columns } = await readTable(ctx.db, table);
+  return columns.find((candidate) => candidate.name === column)?.dimensions ?? 0;
 }
 
 /** As the provenance in the database has it. */
