@@ -59,12 +59,12 @@ export async function runLedger(direction: Direction, flags: LedgerFlags, cli: C
 
 /** Also for knexfiles that do not call `releaseStaleLock` themselves. @throws BusyError when the holder is alive */
 async function freeStaleLock(
-  { knex, tableName }: Ledger,
+  { knex, tableName, schemaName }: Ledger,
   command: string,
   options: Pick<StaleLockOptions, 'stateSchema' | 'onNotice'>,
 ): Promise<void> {
   const connection = await connectionOfKnex(knex, command);
-  const state = await releaseStaleLock({ connection, tableName, ...options });
+  const state = await releaseStaleLock({ connection, tableName, schemaName, ...options });
   if (state === 'held') {
     throw new BusyError('migrations_locked', `Another process is running the migrations of ${tableName}.`, {
       hint: 'Wait for it to end; "reembed status" shows who it is.',

@@ -23,6 +23,8 @@ export interface Ledger {
   readonly knex: Knex;
   /** The ledger's table; its lock is `<tableName>_lock`. */
   readonly tableName: string;
+  /** The schema of both, where the knexfile names one. */
+  readonly schemaName: string | undefined;
   /** In the order in which they run. */
   list(): Promise<{ readonly completed: readonly string[]; readonly pending: readonly string[] }>;
   /** Runs the next pending migration. @returns its name, undefined when there was none */
@@ -47,6 +49,7 @@ export async function openLedger(options: OpenLedgerOptions): Promise<Ledger> {
   return {
     knex,
     tableName: config.migrations?.tableName ?? 'knex_migrations',
+    schemaName: config.migrations?.schemaName,
     async list() {
       const [completed, pending]: [unknown[], unknown[]] = await knex.migrate.list();
       return { completed: completed.map(nameOfFile), pending: pending.map(nameOf) };

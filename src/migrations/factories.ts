@@ -64,10 +64,7 @@ async function runUnderKnex(
   step: StepFunction,
 ): Promise<void> {
   const runtime: RuntimeSettings = loadRuntimeSettings();
-  const settings = await connectionOfKnex(knex, name);
-  const db = await connectDatabase(
-    runtime.directUrl === undefined ? settings : { connectionString: runtime.directUrl },
-  );
+  const db = await connectDatabase(await connectionOfKnex(knex, name, runtime.directUrl));
   const stop = stopOnSignals();
   const printer = printProgress(process.stderr, runtime.log);
   try {

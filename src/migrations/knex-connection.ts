@@ -1,17 +1,24 @@
 import type { Knex } from 'knex';
 import type { ConnectionSettings } from '../db/types.ts';
 import { ConfigError } from '../errors.ts';
+import { withSearchPath } from './search-path.ts';
 
 /** What of knex's connection settings `pg` knows; knex's own keys (expirationChecker …) stay behind. */
 const PG_KEYS = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl', 'options'] as const;
 
 /**
  * The connection settings behind a consumer's knex. Nothing else of that knex is used: its result processing, type parsers and pool
- * belong to the application.
+ * belong to the application; its `searchPath` does count, because the migrations' tables are named by it.
+ *
+ * @param directUrl `REEMBED_DIRECT_URL`, which replaces the connection
  *
  * @throws ConfigError `not_postgres`, or `in_transaction` when the migration runs inside one
  */
-export async function connectionOfKnex(knex: Knex, factory: string): Promise<Omit<ConnectionSettings, 'embedded'>> {
+export async function connectionOfKnex(
+  knex: Knex,
+  factory: string,
+  directUrl?: string,
+): Promise<Omit<ConnectionSettings, 'embedded'>> {
   if (knex.isTransaction === true) {
     throw new ConfigError(
       'in_transaction',
@@ -21,14 +28,15 @@ export async function connectionOfKnex(knex: Knex, factory: string): Promise<Omi
       },
     );
   }
-  const client = knex.client as { config?: { client?: unknown; connection?: unknown } };
+  const client = knex.client as { config?: { client?: unknown; connection?: unknown; searchPath?: unknown } };
   const dialect = String(client.config?.client ?? '');
   if (!['pg', 'postgres', 'postgresql', 'pgnative'].includes(dialect)) {
     throw new ConfigError('not_postgres', `${factory} needs knex's client "pg", this knexfile has "${dialect}".`, {
       hint: 'Set client: "pg" in the knexfile.',
     });
   }
-  return pgSettings(await resolveConnection(client.config?.connection));
+  const settings = pgSettings(directUrl ?? (await resolveConnection(client.config?.connection)));
+  return withSearchPath(settings, client.config?.searchPath as string | readonly string[] | undefined);
 }
 
 async function resolveConnection(connection: unknown): Promise<unknown> {

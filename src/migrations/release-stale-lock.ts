@@ -1,13 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { loadRuntimeSettings } from '../config/runtime.ts';
 import { connectDatabase } from '../db/connect.ts';
 import type { ConnectionSettings, Database, Queryable } from '../db/types.ts';
-import { quoteIdentifier } from '../sql/identifiers.ts';
+import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
+import { UNDER_KNEX } from '../state/lease.ts';
+import { withSearchPath } from './search-path.ts';
 
 export interface StaleLockOptions {
   readonly connection: Omit<ConnectionSettings, 'embedded'>;
-  /** knex's ledger; its lock is `<tableName>_lock`. */
-  readonly tableName?: string;
-  readonly stateSchema?: string;
+  /** The knexfile's `migrations.tableName`: knex's ledger; its lock is `<tableName>_lock`. */
+  readonly tableName?: string | undefined;
+  /** The knexfile's `migrations.schemaName`. */
+  readonly schemaName?: string | undefined;
+  /** The knexfile's `searchPath`. */
+  readonly searchPath?: string | readonly string[] | undefined;
+  /** `REEMBED_STATE_SCHEMA` unless given. */
+  readonly stateSchema?: string | undefined;
   readonly onNotice?: (message: string) => void;
 }
 
@@ -21,73 +29,133 @@ interface Holder {
   readonly expired: boolean;
 }
 
+interface Tables {
+  readonly lock: string;
+  readonly leases: string;
+}
+
+const ENDED = 'COALESCE(expires < pg_catalog.clock_timestamp(), true)';
+
 /**
- * Frees the lock that a killed `knex migrate` left behind, and only that: the state must name a reembed step as its holder, and
- * that holder's lease must have ended. A living one is seen to renew its lease and keeps the lock; a lock that no reembed step took is
- * never touched. To be called from the knexfile, because knex looks at its lock before any migration's code runs.
+ * Frees the lock that a killed `knex migrate` left behind, and only that: the state must name a reembed step under knex as its
+ * holder, and that step's lease must have ended. A living one is seen to renew its lease and keeps the lock; a lock that no such step
+ * took is never touched. To be called from the knexfile, because knex looks at its lock before any migration's code runs.
  *
- * @throws DatabaseError when the database cannot be reached
+ * knex takes its lock some tenths of a second before a step can write its name: killed in between, or in a migration of somebody
+ * else, the process leaves an `unknown-holder`, which only `npx knex migrate:unlock` frees.
+ *
+ * @throws DatabaseError when the database cannot be reached; ConfigError when the environment is wrong and no `stateSchema` is given
  */
 export async function releaseStaleLock(options: StaleLockOptions): Promise<StaleLockResult> {
-  const db = await connectDatabase(options.connection);
+  const stateSchema = options.stateSchema ?? loadRuntimeSettings().stateSchema;
+  const lockName = `${options.tableName ?? 'knex_migrations'}_lock`;
+  const tables: Tables = {
+    lock: options.schemaName ? quoteQualified(options.schemaName, lockName) : quoteIdentifier(lockName),
+    leases: quoteQualified(stateSchema, 'leases'),
+  };
+  const db = await connectDatabase(withSearchPath(options.connection, options.searchPath));
   try {
-    return await releaseIfStale(db, options);
+    if (!(await exists(db, tables.lock))) return 'not-locked';
+    if (!(await exists(db, tables.leases))) return (await isLocked(db, tables)) ? 'unknown-holder' : 'not-locked';
+    return await watch(db, tables, options.onNotice ?? (() => undefined));
   } finally {
     await db.close();
   }
 }
 
-async function releaseIfStale(db: Database, options: StaleLockOptions): Promise<StaleLockResult> {
-  const lockTable = quoteIdentifier(`${options.tableName ?? 'knex_migrations'}_lock`);
-  const leases = `${quoteIdentifier(options.stateSchema ?? 'reembed')}.leases`;
-  if (!(await exists(db, leases))) return (await isLocked(db, lockTable)) ? 'unknown-holder' : 'not-locked';
-  if (!(await isLocked(db, lockTable))) {
-    // Runs that ended well leave their name; forgotten here, it can never be taken for the holder of a later lock.
-    await forget(db, leases);
-    return 'not-locked';
-  }
-  const first = await readHolders(db, leases);
-  if (first.length === 0) return 'unknown-holder';
-  // The lock file of its data directory has shut out every other process of an embedded database.
-  const verdict = db.embedded ? 'dead' : await watch(db, leases, first);
-  if (verdict !== 'dead') {
-    options.onNotice?.(`The migration lock is held by a running process: ${verdict.step} by ${verdict.holder}.`);
-    return 'held';
-  }
-  await db.query(`UPDATE ${lockTable} SET is_locked = 0`);
-  await forget(db, leases, db.embedded);
-  options.onNotice?.(`Released the migration lock that ${first[0]?.holder ?? 'a killed process'} left behind.`);
-  return 'released';
-}
-
-/** Waits until every lease has ended, or one is seen to be renewed. */
-async function watch(db: Queryable, leases: string, first: readonly Holder[]): Promise<'dead' | Holder> {
-  const seen = new Map(first.map((row) => [row.migration_id, row.expires]));
+/** Looks at the lock and its holders together until they say what is the case: neither may be known from an earlier look. */
+async function watch(db: Database, tables: Tables, say: (message: string) => void): Promise<StaleLockResult> {
+  let first: readonly Holder[] | undefined;
   for (;;) {
-    const now = await readHolders(db, leases);
-    const renewed = now.find((row) => !row.expired && seen.get(row.migration_id) !== row.expires);
-    if (renewed !== undefined) return renewed;
-    if (now.every((row) => row.expired)) return 'dead';
-    await sleep(200);
+    if (!(await isLocked(db, tables))) {
+      await forget(db, tables);
+      return 'not-locked';
+    }
+    const now = await readHolders(db, tables);
+    first ??= now;
+    const verdict = judge(first, now, db.embedded);
+    if (typeof verdict === 'object') {
+      say(`The migration lock is held by a running process: ${verdict.step} by ${verdict.holder}.`);
+      return 'held';
+    }
+    if (verdict === 'unknown' && (await isLocked(db, tables))) return 'unknown-holder';
+    if (verdict === 'dead' && (await release(db, tables, first))) {
+      say(`Released the migration lock that ${first[0]?.holder ?? 'a killed process'} left behind.`);
+      return 'released';
+    }
+    if (verdict === 'wait') await sleep(200);
   }
 }
 
-async function readHolders(db: Queryable, leases: string): Promise<Holder[]> {
+/**
+ * A living holder, or what the others are. Holders that vanish were forgotten by somebody who freed the lock, and whoever has it now is
+ * another: that is never taken for death. The lock file of its data directory has shut out every other process of an embedded database.
+ */
+function judge(
+  first: readonly Holder[],
+  now: readonly Holder[],
+  embedded: boolean,
+): Holder | 'unknown' | 'dead' | 'wait' {
+  const unchanged = (row: Holder): boolean => first.some((each) => isSame(each, row) && each.expires === row.expires);
+  const living = embedded ? undefined : now.find((row) => !row.expired && !unchanged(row));
+  if (living !== undefined) return living;
+  if (first.length === 0 || !includesAll(now, first)) return 'unknown';
+  return embedded || now.every((row) => row.expired) ? 'dead' : 'wait';
+}
+
+/** Nobody else can free the lock, take it or revive a lease between the last look and the release. @returns false: look again */
+function release(db: Database, tables: Tables, first: readonly Holder[]): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    const locked = await tx.query(`SELECT 1 FROM ${tables.lock} WHERE is_locked <> 0 FOR UPDATE`);
+    if (locked.rows.length === 0) return false;
+    const now = await readHolders(tx, tables, 'FOR UPDATE');
+    const dead = now.filter((row) => row.expired || db.embedded);
+    if (!includesAll(dead, first)) return false;
+    await tx.query(`UPDATE ${tables.lock} SET is_locked = 0`);
+    await tx.query(
+      `UPDATE ${tables.leases} SET holder = NULL, step = NULL, expires = NULL WHERE holder = ANY($1::text[])`,
+      [dead.map((row) => row.holder)],
+    );
+    return true;
+  });
+}
+
+/**
+ * The steps that can hold this lock: under knex, and alive after it was taken. A row that was last written before the lock's (the
+ * transaction's number says so) is a run's that had ended by then.
+ */
+async function readHolders(db: Queryable, tables: Tables, locking: '' | 'FOR UPDATE' = ''): Promise<Holder[]> {
   const { rows } = await db.query<Holder>(
-    `SELECT migration_id, holder, step, expires, COALESCE(expires < pg_catalog.clock_timestamp(), true) AS expired
-     FROM ${leases} WHERE holder IS NOT NULL`,
+    `SELECT migration_id, holder, step, expires, ${ENDED} AS expired FROM ${tables.leases} l
+     WHERE holder LIKE '%${UNDER_KNEX}' AND pg_catalog.age(l.xmin) <=
+       (SELECT pg_catalog.min(pg_catalog.age(k.xmin)) FROM ${tables.lock} k WHERE k.is_locked <> 0) ${locking}`,
   );
   return rows;
 }
 
-async function forget(db: Queryable, leases: string, all = false): Promise<void> {
-  const ended = all ? '' : ' AND expires < pg_catalog.clock_timestamp()';
-  await db.query(`UPDATE ${leases} SET holder = NULL, step = NULL, expires = NULL WHERE holder IS NOT NULL${ended}`);
+/**
+ * While nobody has the lock, no lease can be its holder's: those that have ended lose their name, those that go on (a process that
+ * lives on after its migrations) their mark, so that none is taken for the holder of a later lock.
+ */
+async function forget(db: Queryable, { leases, lock }: Tables): Promise<void> {
+  await db.query(
+    `UPDATE ${leases} SET step = CASE WHEN ${ENDED} THEN NULL ELSE step END, expires = CASE WHEN ${ENDED} THEN NULL ELSE expires END,
+       holder = CASE WHEN ${ENDED} THEN NULL ELSE pg_catalog.left(holder, -${UNDER_KNEX.length}) END
+     WHERE holder IS NOT NULL AND (${ENDED} OR holder LIKE '%${UNDER_KNEX}')
+       AND NOT EXISTS (SELECT 1 FROM ${lock} WHERE is_locked <> 0)`,
+  );
 }
 
-async function isLocked(db: Queryable, lockTable: string): Promise<boolean> {
-  if (!(await exists(db, lockTable))) return false;
-  const { rows } = await db.query(`SELECT 1 FROM ${lockTable} WHERE is_locked <> 0`);
+function isSame(a: Holder, b: Holder): boolean {
+  return a.migration_id === b.migration_id && a.holder === b.holder;
+}
+
+function includesAll(rows: readonly Holder[], wanted: readonly Holder[]): boolean {
+  return wanted.every((each) => rows.some((row) => isSame(each, row)));
+}
+
+async function isLocked(db: Queryable, { lock }: Tables): Promise<boolean> {
+  const { rows } = await db.query(`SELECT 1 FROM ${lock} WHERE is_locked <> 0`);
   return rows.length > 0;
 }
 

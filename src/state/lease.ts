@@ -29,6 +29,8 @@ export interface Lease {
 
 /** Marks a step that is over: the lease may be taken at once, and still names the process that holds knex's lock. */
 export const PARKED = 'after ';
+/** Ends the name of a holder that works under knex, and so has knex's lock; others never have it. */
+export const UNDER_KNEX = ':knex';
 const POLL_MS = 250;
 
 /** The lease of a migration, or undefined when nobody ever held one. */
@@ -69,7 +71,8 @@ export function describeLease(lease: Pick<LeaseRow, 'holder' | 'step'>): string 
  * @throws BusyError `migration_busy` naming the holder
  */
 export async function acquireLease(ctx: MigrationContext, step: Step): Promise<Lease> {
-  const holder = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}`;
+  const mark = ctx.parkLease === true ? UNDER_KNEX : '';
+  const holder = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}${mark}`;
   let announced = false;
   let firstExpires: string | null | undefined;
   for (;;) {
