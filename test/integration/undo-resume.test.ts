@@ -127,7 +127,8 @@ describe('rows that the application holds during 007 down', () => {
 });
 
 describe('a trigger that was dropped during 006', () => {
-  it('leaves no vector of another text when the run that makes it again is stopped', async () => {
+  it('leaves no vector of another text when the run that makes it again is stopped', async (test) => {
+    test.skip(chain.db.embedded, 'the embedded database has one session: who holds a row holds everybody up');
     await expand(chain.context());
     await fill(chain.context());
     await chain.db.query(
@@ -164,7 +165,8 @@ describe('what an exchange meets on its way', () => {
     expect(await wrongVectors(chain.db, SEGMENTS, 'embedding')).toEqual([]);
   });
 
-  it('on a large table under NOT NULL goes back without reading it under the lock', async () => {
+  it('on a large table under NOT NULL goes back without reading it under the lock', async (test) => {
+    test.skip(chain.db.embedded, 'the embedded database builds no index beside its traffic: it has none');
     await chain.db.query(
       `ALTER TABLE segments ADD ballast text; ALTER TABLE segments ALTER ballast SET STORAGE PLAIN;
        UPDATE segments SET ballast = repeat('x', 4000);
