@@ -1,14 +1,16 @@
 import { PreflightError } from '../errors.ts';
 import { dropTargetColumnsSql } from '../sql/columns.ts';
-import { quoteIdentifier } from '../sql/identifiers.ts';
 import { dropTriggerSql } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { assertLease, type Lease } from '../state/lease.ts';
+import { clearRecheck } from '../state/recheck.ts';
 import { deleteRecord } from '../state/records.ts';
 import { findRecord, resolveMigration } from '../state/resolve.ts';
 import { dropUnusedState, stateExists } from '../state/schema.ts';
 import { rebuildOldIndexes } from '../swap/drop-old-indexes.ts';
 import { withTableLock } from '../swap/lock-table.ts';
+import { finishUndo } from '../swap/undo.ts';
+import { fillOld } from './fill-old.ts';
 import { withLease } from './with-lease.ts';
 
 /**
@@ -40,15 +42,15 @@ async function undoExpandLeased(ctx: MigrationContext, lease: Lease): Promise<bo
     );
   }
   const { record, table, target } = await resolveMigration(ctx);
+  // An interrupted 007 down leaves constraints half made; after this step nobody would know of them.
+  await finishUndo(ctx, 'expand', () => fillOld(ctx, lease));
   await rebuildOldIndexes(ctx, record, table);
   await withTableLock(ctx, table, 'expand', async (tx) => {
     await assertLease(tx, runtime.stateSchema, definition.id, lease.token);
     for (const statement of dropTriggerSql(target, definition.id)) await tx.query(statement);
     await tx.query(dropTargetColumnsSql(target));
     await deleteRecord(tx, runtime.stateSchema, definition.id);
-    await tx.query(`DELETE FROM ${quoteIdentifier(runtime.stateSchema)}.meta WHERE key = $1`, [
-      `recheck:${definition.id}`,
-    ]);
+    await clearRecheck(tx, runtime.stateSchema, definition.id);
   });
   return true;
 }

@@ -88,7 +88,8 @@ export async function finishUndo(ctx: MigrationContext, step: Step, fillMissing?
   if (reason === undefined) return;
   const resolved = await resolveMigration(ctx);
   if (resolved.record.active === 'new') return;
-  await forgetEditedRows(ctx, resolved, step);
+  // 005 down drops the new vectors, whatever text they are from.
+  if (step !== 'expand') await forgetEditedRows(ctx, resolved, step);
   await finishExchange(ctx, resolved);
   if (reason === 'undo') await fillMissing?.();
   await clearRecheck(ctx.db, stateSchema, ctx.definition.id);

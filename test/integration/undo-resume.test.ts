@@ -7,6 +7,8 @@ import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
+import { undoExpand } from '../../src/steps/undo-expand.ts';
+import { undoFill } from '../../src/steps/undo-fill.ts';
 import { exchange } from '../../src/swap/exchange.ts';
 import { type Chain, insertSegments, makeSegments, openChain } from '../helpers/chain.ts';
 import { SEGMENTS, wrongVectors } from '../helpers/oracle.ts';
@@ -104,6 +106,19 @@ describe('007 down, stopped right after its exchange', () => {
   it('is finished by the next up too', async () => {
     await expectGoodNextUp();
     expect(await isNotNull()).toBe(true);
+  });
+
+  it.each([
+    ['straight after it', async () => undefined],
+    ['after 006 down', async () => void (await undoFill(chain.context(OLD)))],
+  ])('is finished by 005 down %s: the column is NOT NULL, without a stand-in for it', async (_when, first) => {
+    await first();
+    await undoExpand(chain.context(OLD));
+    const { rows } = await chain.db.query(
+      `SELECT attnotnull AS "notNull", (SELECT array_agg(conname) FROM pg_constraint WHERE conrelid = attrelid AND contype = 'c') AS checks
+       FROM pg_attribute WHERE attrelid = 'segments'::regclass AND attname = 'embedding'`,
+    );
+    expect(rows).toEqual([{ notNull: true, checks: null }]);
   });
 });
 
