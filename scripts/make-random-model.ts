@@ -2,7 +2,7 @@ import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { encodeOnnxModel, type OnnxNode, type OnnxTensor } from './onnx-writer.ts';
+import { encodeOnnxModel, type OnnxNode, type OnnxTensor } from '../src/models/onnx-writer.ts';
 
 export interface RandomModelOptions {
   readonly dimensions?: number;

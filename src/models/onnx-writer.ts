@@ -1,41 +1,58 @@
+/** Values of a constant; the element type is the array's: float, int64, int32, uint8, int8. */
+export type OnnxData = Float32Array | BigInt64Array | Int32Array | Uint8Array | Int8Array;
+
 /** A constant of the graph. */
 export interface OnnxTensor {
   readonly name: string;
   readonly dims: readonly number[];
-  readonly data: Float32Array | BigInt64Array;
+  readonly data: OnnxData;
 }
 
-/** An operator with one output; attributes are integers. */
+/** A whole number, a list of them, or a float. */
+export type OnnxAttribute = number | readonly number[] | { readonly float: number };
+
+/** An operator. Its first output is `output`; a few operators have more. */
 export interface OnnxNode {
   readonly op: string;
   readonly inputs: readonly string[];
   readonly output: string;
-  readonly attributes?: Readonly<Record<string, number>>;
+  readonly moreOutputs?: readonly string[];
+  readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
 }
 
-/** A text encoder: int64 inputs `[batch, sequence]`, one float output `[batch, sequence, dimensions]`. */
+/**
+ * A text encoder: int64 inputs `[batch, sequence]`, one float output `[batch, sequence, dimensions]`, or
+ * `[batch, dimensions]` where the graph pools.
+ */
 export interface OnnxEncoder {
   readonly inputs: readonly string[];
   readonly output: string;
   readonly dimensions: number;
+  readonly pools?: boolean;
   readonly constants: readonly OnnxTensor[];
   readonly nodes: readonly OnnxNode[];
 }
 
 const IR_VERSION = 8;
 const OPSET = 17;
+/** TensorProto.DataType */
 const FLOAT = 1;
 const INT64 = 7;
+/** AttributeProto.AttributeType */
+const FLOAT_ATTRIBUTE = 1;
+const INTEGER_ATTRIBUTE = 2;
+const INTEGERS_ATTRIBUTE = 7;
 
 /** Encodes a ModelProto. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto */
 export function encodeOnnxModel(model: OnnxEncoder): Buffer {
   const batch = ['batch_size', 'sequence_length'];
+  const rows = model.pools === true ? batch.slice(0, 1) : batch;
   const graph = Buffer.concat([
     ...model.nodes.map((node) => message(1, encodeNode(node))),
     text(2, 'encoder'),
     ...model.constants.map((tensor) => message(5, encodeTensor(tensor))),
     ...model.inputs.map((name) => message(11, encodeValue(name, INT64, batch))),
-    message(12, encodeValue(model.output, FLOAT, [...batch, model.dimensions])),
+    message(12, encodeValue(model.output, FLOAT, [...rows, model.dimensions])),
   ]);
   return Buffer.concat([
     integer(1, IR_VERSION),
@@ -46,26 +63,38 @@ export function encodeOnnxModel(model: OnnxEncoder): Buffer {
 }
 
 /** NodeProto: input 1, output 2, op_type 4, attribute 5. */
-function encodeNode({ op, inputs, output, attributes = {} }: OnnxNode): Buffer {
-  const INTEGER_ATTRIBUTE = 2;
+function encodeNode({ op, inputs, output, moreOutputs = [], attributes = {} }: OnnxNode): Buffer {
   return Buffer.concat([
     ...inputs.map((name) => text(1, name)),
-    text(2, output),
+    ...[output, ...moreOutputs].map((name) => text(2, name)),
     text(4, op),
-    ...Object.entries(attributes).map(([name, value]) =>
-      message(5, Buffer.concat([text(1, name), integer(3, value), integer(20, INTEGER_ATTRIBUTE)])),
-    ),
+    ...Object.entries(attributes).map(([name, value]) => message(5, encodeAttribute(name, value))),
   ]);
+}
+
+/** AttributeProto: name 1, f 2, i 3, ints 8, type 20. */
+function encodeAttribute(name: string, value: OnnxAttribute): Buffer {
+  if (typeof value === 'number')
+    return Buffer.concat([text(1, name), integer(3, value), integer(20, INTEGER_ATTRIBUTE)]);
+  if ('float' in value) return Buffer.concat([text(1, name), float(2, value.float), integer(20, FLOAT_ATTRIBUTE)]);
+  return Buffer.concat([text(1, name), ...value.map((each) => integer(8, each)), integer(20, INTEGERS_ATTRIBUTE)]);
 }
 
 /** TensorProto: dims 1, data_type 2, name 8, raw_data 9 (little-endian). */
 function encodeTensor({ name, dims, data }: OnnxTensor): Buffer {
   return Buffer.concat([
     ...dims.map((dim) => integer(1, dim)),
-    integer(2, data instanceof Float32Array ? FLOAT : INT64),
+    integer(2, elementType(data)),
     text(8, name),
     message(9, Buffer.from(data.buffer, data.byteOffset, data.byteLength)),
   ]);
+}
+
+function elementType(data: OnnxData): number {
+  if (data instanceof Float32Array) return FLOAT;
+  if (data instanceof Uint8Array) return 2;
+  if (data instanceof Int8Array) return 3;
+  return data instanceof Int32Array ? 6 : INT64;
 }
 
 /** ValueInfoProto: name 1, type 2 { tensor_type 1 { elem_type 1, shape 2 { dim 1 { dim_value 1 | dim_param 2 } } } }. */
@@ -79,6 +108,12 @@ function integer(field: number, value: number): Buffer {
   return Buffer.concat([varint(field << 3), varint(value)]);
 }
 
+function float(field: number, value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeFloatLE(value);
+  return Buffer.concat([varint((field << 3) | 5), bytes]);
+}
+
 function text(field: number, value: string): Buffer {
   return message(field, Buffer.from(value, 'utf8'));
 }
@@ -87,10 +122,11 @@ function message(field: number, content: Buffer): Buffer {
   return Buffer.concat([varint((field << 3) | 2), varint(content.length), content]);
 }
 
+/** Base 128, lowest group first; a negative number as the ten bytes of its 64-bit complement. */
 function varint(value: number): Buffer {
   const bytes: number[] = [];
-  let rest = value;
-  for (; rest >= 128; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128);
-  bytes.push(rest);
+  let rest = BigInt.asUintN(64, BigInt(value));
+  for (; rest >= 128n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128);
+  bytes.push(Number(rest));
   return Buffer.from(bytes);
 }
