@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { PGlite } from '@electric-sql/pglite';
+import { vector } from '@electric-sql/pglite-pgvector';
 import pg from 'pg';
 import { inject } from 'vitest';
 import { startEmbedded } from '../../src/db/embedded.ts';
@@ -51,8 +54,17 @@ async function createOnServer(url: string, template: string): Promise<TestDataba
   };
 }
 
-async function createEmbedded(): Promise<TestDatabase> {
-  const server = await startEmbedded();
+/** The embedded counterpart of `createTemplate`: a cluster with pgvector, as a file. */
+export async function createEmbeddedTemplate(path: string): Promise<void> {
+  const db = await PGlite.create({ extensions: { vector } });
+  await db.exec('CREATE EXTENSION vector');
+  const dump = await db.dumpDataDir('none');
+  await writeFile(path, Buffer.from(await dump.arrayBuffer()));
+  await db.close();
+}
+
+async function createEmbedded(template: string): Promise<TestDatabase> {
+  const server = await startEmbedded({ template: new Blob([await readFile(template)]) });
   const { host = '', port = 5432 } = server.settings;
   return {
     url: `postgresql://postgres@${encodeURIComponent(host)}:${port}/postgres`,
@@ -63,10 +75,10 @@ async function createEmbedded(): Promise<TestDatabase> {
 }
 
 /**
- * An empty database for one test file: a clone of the template on a server, an embedded one in memory otherwise. Call
+ * An empty database for one test file: a clone of the template, on the server or in memory. Call
  * `drop` in `afterAll`, after closing what is connected to it.
  */
 export function createTestDatabase(): Promise<TestDatabase> {
   const url = inject('postgresUrl');
-  return url === null ? createEmbedded() : createOnServer(url, inject('postgresTemplate'));
+  return url === null ? createEmbedded(inject('postgresTemplate')) : createOnServer(url, inject('postgresTemplate'));
 }
