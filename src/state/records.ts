@@ -99,8 +99,14 @@ const JSON_FIELDS: ReadonlySet<string> = new Set(['definition', 'cursor', 'oldIn
 const COUNT_FIELDS: ReadonlySet<string> = new Set(['rowsTotal', 'rowsWritten', 'tokens', 'truncated']);
 
 const SELECT_LIST = Object.entries(COLUMNS)
-  .map(([field, column]) => `${column}${COUNT_FIELDS.has(field) ? '::float8' : ''} AS "${field}"`)
+  .map(([field, column]) => `${column}${castOf(field)} AS "${field}"`)
   .join(', ');
+
+function castOf(field: string): string {
+  // A regclass, so that a dump holds the table's name: it follows a renaming here and is found by name elsewhere.
+  if (field === 'tableOid') return '::oid';
+  return COUNT_FIELDS.has(field) ? '::float8' : '';
+}
 
 /** One migration's record, or undefined. The state's tables must be there. */
 export async function readRecord(db: Queryable, stateSchema: string, id: string): Promise<MigrationRecord | undefined> {

@@ -2,14 +2,12 @@ import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import type { Database, Queryable } from '../db/types.ts';
 import { PreflightError } from '../errors.ts';
 import { quoteIdentifier, quoteLiteral } from '../sql/identifiers.ts';
-
-/** Raised with every change of the tables below; a newer one than this is refused. */
-export const STATE_VERSION = 1;
+import { refuseNewerState, STATE_VERSION } from './state-version.ts';
 
 /** In an order in which they can be dropped together. */
 const TABLES = ['quarantine', 'events', 'leases', 'migrations', 'models', 'meta'] as const;
 
-/** Every table has a primary key, so that publications FOR ALL TABLES go on working. */
+/** Every table has a primary key, so that publications FOR ALL TABLES go on working. A change here is a version of its own: `state-version.ts`. */
 function createStatements(schema: string): string[] {
   const s = quoteIdentifier(schema);
   return [
@@ -18,7 +16,7 @@ function createStatements(schema: string): string[] {
        id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, fingerprint jsonb NOT NULL, fingerprint_hash text NOT NULL UNIQUE,
        created_at timestamptz NOT NULL DEFAULT now())`,
     `CREATE TABLE IF NOT EXISTS ${s}.migrations (
-       id text PRIMARY KEY, table_oid oid NOT NULL, table_schema text NOT NULL, table_name text NOT NULL,
+       id text PRIMARY KEY, table_oid regclass NOT NULL, table_schema text NOT NULL, table_name text NOT NULL,
        text_column text NOT NULL, source_column text NOT NULL, target_column text NOT NULL, kept_column text,
        dimensions integer NOT NULL, vector_type text NOT NULL,
        phase text NOT NULL CHECK (phase IN ('expanded', 'backfilling', 'backfilled', 'swapped', 'finalized')),
@@ -119,20 +117,4 @@ async function isEmptySchema(tx: Queryable, schema: string): Promise<boolean> {
     [schema],
   );
   return rows.length === 0;
-}
-
-async function refuseNewerState(db: Queryable, schema: string): Promise<void> {
-  const { rows } = await db.query<{ value: string }>(
-    `SELECT value FROM ${quoteIdentifier(schema)}.meta WHERE key = 'version'`,
-  );
-  const found = Number(rows[0]?.value ?? STATE_VERSION);
-  if (found <= STATE_VERSION) return;
-  throw new PreflightError(
-    'state_newer',
-    `The state in schema "${schema}" has version ${found}, this reembed knows ${STATE_VERSION}.`,
-    {
-      step: 'expand',
-      hint: 'Update the package "reembed" to the version that the other deployment uses.',
-    },
-  );
 }

@@ -2,6 +2,8 @@ import { InterruptedError, type Step } from '../errors.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { acquireLease, type Lease } from '../state/lease.ts';
 import { resolveMigration } from '../state/resolve.ts';
+import { stateExists } from '../state/schema.ts';
+import { upgradeState } from '../state/state-version.ts';
 
 /** What a step works with once it holds the lease: `ctx.signal` also aborts at the time limit and when the lease is lost. */
 export interface Leased {
@@ -12,13 +14,14 @@ export interface Leased {
 /**
  * Runs a step as the only one working on the migration.
  *
- * @throws BusyError when another process works on it, or took over meanwhile; PreflightError `not_expanded` before 005
+ * @throws BusyError when another process works on it, or took over meanwhile; PreflightError `not_expanded` before 005, `state_newer`
  */
 export async function withLease<T>(
   ctx: MigrationContext,
   step: Step,
   work: (leased: Leased) => Promise<T>,
 ): Promise<T> {
+  if (await stateExists(ctx.db, ctx.runtime.stateSchema)) await upgradeState(ctx, step);
   // The lease lives in the state, which 005 makes: without it, say so instead of naming a table that nobody knows.
   if (step !== 'expand') await resolveMigration(ctx);
   const lease = await acquireLease(ctx, step);
