@@ -11,7 +11,7 @@ import { finalize, undoFinalize } from '../steps/finalize.ts';
 import { undoCutOver } from '../steps/undo-cut-over.ts';
 import { undoExpand } from '../steps/undo-expand.ts';
 import { undoFill } from '../steps/undo-fill.ts';
-import { connectionOfKnex } from './knex-connection.ts';
+import { connectionOfKnex, knexLockOf } from './knex-connection.ts';
 import { printProgress } from './print-progress.ts';
 
 /** What a knex migration file exports. */
@@ -68,7 +68,8 @@ async function runUnderKnex(
   const stop = stopOnSignals();
   const printer = printProgress(process.stderr, runtime.log);
   try {
-    await step({ db, definition, runtime, signal: stop.signal, onProgress: printer.onProgress, parkLease: true });
+    const knexLock = knexLockOf(knex);
+    await step({ db, definition, runtime, signal: stop.signal, onProgress: printer.onProgress, knexLock });
   } catch (error) {
     throw presentable(error);
   } finally {

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import type { ConnectionSettings } from '../db/types.ts';
 import { ConfigError } from '../errors.ts';
+import { knexLockSql } from '../state/knex-lock.ts';
 import { withSearchPath } from './search-path.ts';
 
 /** What of knex's connection settings `pg` knows; knex's own keys (expirationChecker …) stay behind. */
@@ -37,6 +38,12 @@ export async function connectionOfKnex(
   }
   const settings = pgSettings(directUrl ?? (await resolveConnection(client.config?.connection)));
   return withSearchPath(settings, client.config?.searchPath as string | readonly string[] | undefined);
+}
+
+/** The lock of the ledger that the knexfile names, quoted. */
+export function knexLockOf(knex: Knex): string {
+  const { migrations } = (knex.client as { config?: { migrations?: Knex.MigratorConfig } }).config ?? {};
+  return knexLockSql(migrations?.tableName, migrations?.schemaName);
 }
 
 async function resolveConnection(connection: unknown): Promise<unknown> {

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadRuntimeSettings } from '../config/runtime.ts';
 import { connectDatabase } from '../db/connect.ts';
 import type { ConnectionSettings, Database, Queryable } from '../db/types.ts';
-import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
+import { quoteQualified } from '../sql/identifiers.ts';
+import { isKnexLocked, knexLockSql, resolveKnexLock } from '../state/knex-lock.ts';
 import { UNDER_KNEX } from '../state/lease.ts';
 import { withSearchPath } from './search-path.ts';
 
@@ -30,16 +31,19 @@ interface Holder {
 }
 
 interface Tables {
+  /** Schema and name, quoted. */
   readonly lock: string;
   readonly leases: string;
 }
 
 const ENDED = 'COALESCE(expires < pg_catalog.clock_timestamp(), true)';
+/** Of the lock `$1`, or of one that is not known. Asked of the whole row, because the state of an older reembed has no such column. */
+const OF_LOCK = `COALESCE(pg_catalog.to_jsonb(l) ->> 'knex_lock', $1) = $1`;
 
 /**
  * Frees the lock that a killed `knex migrate` left behind, and only that: the state must name a reembed step under knex as its
  * holder, and that step's lease must have ended. A living one is seen to renew its lease and keeps the lock; a lock that no such step
- * took is never touched. To be called from the knexfile, because knex looks at its lock before any migration's code runs.
+ * took is never touched, nor is that of another ledger with the same state. To be called from the knexfile, because knex looks at its lock before any migration's code runs.
  *
  * knex takes its lock some tenths of a second before a step can write its name: killed in between, or in a migration of somebody
  * else, the process leaves an `unknown-holder`, which only `npx knex migrate:unlock` frees.
@@ -48,15 +52,12 @@ const ENDED = 'COALESCE(expires < pg_catalog.clock_timestamp(), true)';
  */
 export async function releaseStaleLock(options: StaleLockOptions): Promise<StaleLockResult> {
   const stateSchema = options.stateSchema ?? loadRuntimeSettings().stateSchema;
-  const lockName = `${options.tableName ?? 'knex_migrations'}_lock`;
-  const tables: Tables = {
-    lock: options.schemaName ? quoteQualified(options.schemaName, lockName) : quoteIdentifier(lockName),
-    leases: quoteQualified(stateSchema, 'leases'),
-  };
   const db = await connectDatabase(withSearchPath(options.connection, options.searchPath));
   try {
-    if (!(await exists(db, tables.lock))) return 'not-locked';
-    if (!(await exists(db, tables.leases))) return (await isLocked(db, tables)) ? 'unknown-holder' : 'not-locked';
+    const lock = await resolveKnexLock(db, knexLockSql(options.tableName, options.schemaName));
+    if (lock === undefined) return 'not-locked';
+    const tables: Tables = { lock, leases: quoteQualified(stateSchema, 'leases') };
+    if (!(await exists(db, tables.leases))) return (await isKnexLocked(db, lock)) ? 'unknown-holder' : 'not-locked';
     return await watch(db, tables, options.onNotice ?? (() => undefined));
   } finally {
     await db.close();
@@ -67,7 +68,7 @@ export async function releaseStaleLock(options: StaleLockOptions): Promise<Stale
 async function watch(db: Database, tables: Tables, say: (message: string) => void): Promise<StaleLockResult> {
   let first: readonly Holder[] | undefined;
   for (;;) {
-    if (!(await isLocked(db, tables))) {
+    if (!(await isKnexLocked(db, tables.lock))) {
       await forget(db, tables);
       return 'not-locked';
     }
@@ -78,7 +79,7 @@ async function watch(db: Database, tables: Tables, say: (message: string) => voi
       say(`The migration lock is held by a running process: ${verdict.step} by ${verdict.holder}.`);
       return 'held';
     }
-    if (verdict === 'unknown' && (await isLocked(db, tables))) return 'unknown-holder';
+    if (verdict === 'unknown' && (await isKnexLocked(db, tables.lock))) return 'unknown-holder';
     if (verdict === 'dead' && (await release(db, tables, first))) {
       say(`Released the migration lock that ${first[0]?.holder ?? 'a killed process'} left behind.`);
       return 'released';
@@ -127,22 +128,24 @@ function release(db: Database, tables: Tables, first: readonly Holder[]): Promis
 async function readHolders(db: Queryable, tables: Tables, locking: '' | 'FOR UPDATE' = ''): Promise<Holder[]> {
   const { rows } = await db.query<Holder>(
     `SELECT migration_id, holder, step, expires, ${ENDED} AS expired FROM ${tables.leases} l
-     WHERE holder LIKE '%${UNDER_KNEX}' AND pg_catalog.age(l.xmin) <=
+     WHERE holder LIKE '%${UNDER_KNEX}' AND ${OF_LOCK} AND pg_catalog.age(l.xmin) <=
        (SELECT pg_catalog.min(pg_catalog.age(k.xmin)) FROM ${tables.lock} k WHERE k.is_locked <> 0) ${locking}`,
+    [tables.lock],
   );
   return rows;
 }
 
 /**
- * While nobody has the lock, no lease can be its holder's: those that have ended lose their name, those that go on (a process that
+ * While nobody has the lock, no lease of its ledger can be its holder's: those that have ended lose their name, those that go on (a process that
  * lives on after its migrations) their mark, so that none is taken for the holder of a later lock.
  */
 async function forget(db: Queryable, { leases, lock }: Tables): Promise<void> {
   await db.query(
-    `UPDATE ${leases} SET step = CASE WHEN ${ENDED} THEN NULL ELSE step END, expires = CASE WHEN ${ENDED} THEN NULL ELSE expires END,
+    `UPDATE ${leases} l SET step = CASE WHEN ${ENDED} THEN NULL ELSE step END, expires = CASE WHEN ${ENDED} THEN NULL ELSE expires END,
        holder = CASE WHEN ${ENDED} THEN NULL ELSE pg_catalog.left(holder, -${UNDER_KNEX.length}) END
-     WHERE holder IS NOT NULL AND (${ENDED} OR holder LIKE '%${UNDER_KNEX}')
+     WHERE holder IS NOT NULL AND (${ENDED} OR holder LIKE '%${UNDER_KNEX}') AND ${OF_LOCK}
        AND NOT EXISTS (SELECT 1 FROM ${lock} WHERE is_locked <> 0)`,
+    [lock],
   );
 }
 
@@ -152,11 +155,6 @@ function isSame(a: Holder, b: Holder): boolean {
 
 function includesAll(rows: readonly Holder[], wanted: readonly Holder[]): boolean {
   return wanted.every((each) => rows.some((row) => isSame(each, row)));
-}
-
-async function isLocked(db: Queryable, { lock }: Tables): Promise<boolean> {
-  const { rows } = await db.query(`SELECT 1 FROM ${lock} WHERE is_locked <> 0`);
-  return rows.length > 0;
 }
 
 async function exists(db: Queryable, table: string): Promise<boolean> {

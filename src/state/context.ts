@@ -10,8 +10,8 @@ export interface MigrationContext {
   readonly runtime: RuntimeSettings;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: OnProgress;
-  /** Keep the lease alive after a step until the process ends; set under knex, whose lock lives as long. */
-  readonly parkLease?: boolean;
+  /** Set under knex: the table of its lock, quoted. The lease is then kept alive after a step until the process ends, as that lock is. */
+  readonly knexLock?: string;
 }
 
 /** Throws at a place where stopping loses nothing. @throws InterruptedError */

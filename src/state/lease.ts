@@ -6,6 +6,7 @@ import { BusyError, type Step } from '../errors.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import { type MigrationContext, throwIfStopped } from './context.ts';
 import { startHeartbeat } from './heartbeat.ts';
+import { heldKnexLock } from './knex-lock.ts';
 
 /** A lease as the state has it. */
 export interface LeaseRow {
@@ -71,7 +72,7 @@ export function describeLease(lease: Pick<LeaseRow, 'holder' | 'step'>): string 
  * @throws BusyError `migration_busy` naming the holder
  */
 export async function acquireLease(ctx: MigrationContext, step: Step): Promise<Lease> {
-  const mark = ctx.parkLease === true ? UNDER_KNEX : '';
+  const mark = ctx.knexLock === undefined ? '' : UNDER_KNEX;
   const holder = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}${mark}`;
   let announced = false;
   let firstExpires: string | null | undefined;
@@ -107,14 +108,16 @@ function busy(ctx: MigrationContext, lease: LeaseRow): BusyError {
 /** On the embedded database the lock file of the data directory has already shut out every other process. */
 async function tryTake(ctx: MigrationContext, step: Step, holder: string): Promise<string | undefined> {
   const mine = `${hostname()}:${process.pid}:%`;
+  const knexLock = await heldKnexLock(ctx.db, ctx.knexLock);
   const { rows } = await ctx.db.query<{ token: string }>(
-    `INSERT INTO ${quoteIdentifier(ctx.runtime.stateSchema)}.leases AS l (migration_id, token, holder, step, expires)
-     VALUES ($1, 1, $2, $3, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $4))
-     ON CONFLICT (migration_id) DO UPDATE SET token = l.token + 1, holder = EXCLUDED.holder, step = EXCLUDED.step, expires = EXCLUDED.expires
+    `INSERT INTO ${quoteIdentifier(ctx.runtime.stateSchema)}.leases AS l (migration_id, token, holder, step, expires, knex_lock)
+     VALUES ($1, 1, $2, $3, pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $4), $7)
+     ON CONFLICT (migration_id) DO UPDATE SET token = l.token + 1, holder = EXCLUDED.holder, step = EXCLUDED.step,
+         expires = EXCLUDED.expires, knex_lock = EXCLUDED.knex_lock
        WHERE l.holder IS NULL OR l.expires IS NULL OR l.expires < pg_catalog.clock_timestamp()
          OR l.step LIKE '${PARKED}%' OR ($5::boolean AND l.holder NOT LIKE $6)
      RETURNING l.token`,
-    [ctx.definition.id, holder, step, ctx.runtime.leaseSeconds, ctx.db.embedded, mine],
+    [ctx.definition.id, holder, step, ctx.runtime.leaseSeconds, ctx.db.embedded, mine, knexLock],
   );
   return rows[0]?.token;
 }

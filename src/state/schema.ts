@@ -28,7 +28,7 @@ function createStatements(schema: string): string[] {
        created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now())`,
     // Apart from the migrations, because a lease is taken before 005 has made its record.
     `CREATE TABLE IF NOT EXISTS ${s}.leases (
-       migration_id text PRIMARY KEY, token bigint NOT NULL DEFAULT 0, holder text, step text, expires timestamptz)`,
+       migration_id text PRIMARY KEY, token bigint NOT NULL DEFAULT 0, holder text, step text, expires timestamptz, knex_lock text)`,
     `CREATE TABLE IF NOT EXISTS ${s}.quarantine (
        migration_id text NOT NULL REFERENCES ${s}.migrations ON DELETE CASCADE, key jsonb NOT NULL, text_hash bytea NOT NULL,
        reason text NOT NULL, at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (migration_id, key))`,

@@ -8,10 +8,14 @@ import { type MigrationContext, throwIfStopped } from './context.ts';
 /** Raised with every change of the state's tables, together with a step in UPGRADES; a newer one than this is refused. */
 export const STATE_VERSION = 2;
 
-/** The statement that leads from a version to the next, for the quoted schema. */
+/** The statements that lead from a version to the next, for the quoted schema. */
 const UPGRADES: ReadonlyMap<number, (schema: string) => string> = new Map([
-  // An OID means nothing in a restored database; pg_dump writes a regclass as the table's name.
-  [1, (schema) => `ALTER TABLE ${schema}.migrations ALTER COLUMN table_oid TYPE pg_catalog.regclass`],
+  [
+    1,
+    // An OID means nothing in a restored database; pg_dump writes a regclass as the table's name.
+    (schema) => `ALTER TABLE ${schema}.migrations ALTER COLUMN table_oid TYPE pg_catalog.regclass;
+      ALTER TABLE ${schema}.leases ADD COLUMN knex_lock text`,
+  ],
 ]);
 
 /** Requests of the application read the state: nobody waits behind us for longer. */
@@ -57,9 +61,9 @@ async function upgradeLocked(tx: Queryable, schema: string): Promise<void> {
   await tx.query(`LOCK TABLE ${s}.migrations IN ACCESS EXCLUSIVE MODE`);
   // Another process may have done it while this one waited.
   for (let version = newerRefused(schema, await readVersion(tx, schema)); version < STATE_VERSION; version++) {
-    const statement = UPGRADES.get(version);
-    if (statement === undefined) throw new Error(`no upgrade leads on from version ${version} of the state`);
-    await tx.query(statement(s));
+    const statements = UPGRADES.get(version);
+    if (statements === undefined) throw new Error(`no upgrade leads on from version ${version} of the state`);
+    await tx.query(statements(s));
   }
   await tx.query(`UPDATE ${s}.meta SET value = $1 WHERE key = 'version'`, [String(STATE_VERSION)]);
 }

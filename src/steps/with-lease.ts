@@ -32,7 +32,7 @@ export async function withLease<T>(
     return await work({ ctx: { ...ctx, signal: AbortSignal.any(signals) }, lease });
   } finally {
     limit?.clear();
-    await (ctx.parkLease === true ? lease.park() : lease.release());
+    await (ctx.knexLock === undefined ? lease.release() : lease.park());
   }
 }
 

@@ -1,9 +1,9 @@
 import createKnex, { type Knex } from 'knex';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { addEmbedding } from '../../src/migrations/factories.ts';
 import { connectionOfKnex } from '../../src/migrations/knex-connection.ts';
 import { releaseStaleLock, type StaleLockOptions } from '../../src/migrations/release-stale-lock.ts';
-import { acquireLease } from '../../src/state/lease.ts';
+import { acquireLease, type Lease } from '../../src/state/lease.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { type Chain, makeSegments, openChain } from '../helpers/chain.ts';
 import { describeOnServer } from '../helpers/fault-bed.ts';
@@ -31,7 +31,7 @@ describeOnServer("knex's lock", () => {
 
   it('of a process that renews its lease is held', async () => {
     await lock();
-    const held = await acquireLease({ ...chain.context(), parkLease: true }, 'fill');
+    const held = await acquireLease({ ...chain.context(), knexLock: 'knex_migrations_lock' }, 'fill');
     expect(await free()).toBe('held');
     await held.park();
     expect(await free()).toBe('held');
@@ -85,6 +85,58 @@ describeOnServer("knex's lock", () => {
     expect(await isLocked()).toBe(true);
   });
 
+  describe('of two ledgers that share the state', () => {
+    const OTHER = { tableName: 'other' };
+    beforeEach(async () => {
+      await makeLock('other_lock');
+      await lock('other_lock');
+      await chain.db.query(`INSERT INTO reembed.leases (migration_id) VALUES ('of the other')`);
+    });
+
+    /** A step of the other ledger, as its own process takes the lease. */
+    async function otherStep(): Promise<Lease> {
+      const { definition, ...rest } = chain.context();
+      return acquireLease(
+        { ...rest, definition: { ...definition, id: 'of the other' }, knexLock: 'other_lock' },
+        'fill',
+      );
+    }
+
+    it('is not freed for the dead step of the other, whose own is', async () => {
+      await lock();
+      await (await otherStep()).park();
+      await endLeases();
+      expect(await free()).toBe('unknown-holder');
+      expect(await isLocked()).toBe(true);
+      expect(await free(OTHER)).toBe('released');
+      expect(await isLocked()).toBe(true);
+      expect(await isLocked('other_lock')).toBe(false);
+    });
+
+    it('is not taken for held by the living step of the other', async () => {
+      await lock();
+      const living = await otherStep();
+      await lease(KNEX_HOLDER, -1);
+      expect(await free()).toBe('released');
+      expect(await free(OTHER)).toBe('held');
+      await living.release();
+    });
+
+    it('leaves the name of its dead holder alone while the first has none', async () => {
+      await (await otherStep()).park();
+      await endLeases();
+      expect(await free()).toBe('not-locked');
+      expect(await free(OTHER)).toBe('released');
+    });
+
+    it('is found again where a caller named a ledger to knex that no knexfile has', async () => {
+      const unnamed = await acquireLease({ ...chain.context(), knexLock: 'knex_migrations_lock' }, 'fill');
+      await unnamed.park();
+      await endLeases();
+      expect(await free(OTHER)).toBe('released');
+    });
+  });
+
   it('is found in the schema that the knexfile names, and the state in the one that the environment names', async () => {
     await chain.db.query('CREATE SCHEMA "my ledger"');
     await makeLock('"my ledger".runs_lock');
@@ -103,6 +155,21 @@ describeOnServer("knex's lock", () => {
     } finally {
       delete process.env.REEMBED_STATE_SCHEMA;
     }
+  });
+
+  it('is known by the name that the knexfile gives its ledger', async () => {
+    await chain.db.query('CREATE SCHEMA "my ledger"');
+    const { definition } = chain.context({ id: 'again' });
+    await chain.db.query('ALTER TABLE segments RENAME TO before; CREATE TABLE segments (LIKE before INCLUDING ALL)');
+    const migrationSource = {
+      getMigrations: async () => ['005'],
+      getMigrationName: (name: string) => name,
+      getMigration: async () => addEmbedding(definition),
+    };
+    const migrations = { migrationSource, tableName: 'runs', schemaName: 'my ledger' };
+    await withKnex({ connection: chain.database.url, migrations }, (knex) => knex.migrate.latest());
+    const { rows } = await chain.db.query(`SELECT knex_lock FROM reembed.leases WHERE migration_id = 'again'`);
+    expect(rows).toEqual([{ knex_lock: '"my ledger".runs_lock' }]);
   });
 
   it("knex's searchPath decides which table is migrated, also beside options in the URL", async () => {
@@ -146,8 +213,16 @@ describeOnServer("knex's lock", () => {
 
   async function lease(holder: string, seconds: number): Promise<void> {
     await chain.db.query(
-      `UPDATE reembed.leases SET token = token + 1, holder = $1, step = 'fill', expires = clock_timestamp() + make_interval(secs => $2)`,
+      `UPDATE reembed.leases SET token = token + 1, holder = $1, step = 'fill', expires = clock_timestamp() + make_interval(secs => $2)
+       WHERE migration_id = 'segments-hash'`,
       [holder, seconds],
+    );
+  }
+
+  /** As when the processes behind all leases die: a new token, and nobody to renew it. */
+  async function endLeases(): Promise<void> {
+    await chain.db.query(
+      `UPDATE reembed.leases SET token = token + 1, expires = clock_timestamp() - interval '1 second'`,
     );
   }
 
