@@ -1,6 +1,6 @@
 import { IntegrityError } from '../errors.ts';
 import type { ModelFingerprint } from '../providers/types.ts';
-import { isFiniteVector, isZeroVector, norm } from '../vector/math.ts';
+import { norm } from '../vector/math.ts';
 import type { Produced, SourceRow } from './types.ts';
 
 const NORM_TOLERANCE = 0.01;
@@ -12,9 +12,10 @@ export function vectorFault(
   model: Pick<ModelFingerprint, 'dimensions' | 'normalize'>,
 ): string | undefined {
   if (vector.length !== model.dimensions) return `${vector.length} dimensions instead of ${model.dimensions}`;
-  if (!isFiniteVector(vector)) return 'NaN or infinite values';
-  if (isZeroVector(vector)) return 'all values are zero';
+  // One pass tells all three: squares of float32 values neither overflow nor vanish in double precision.
   const length = norm(vector);
+  if (!Number.isFinite(length)) return 'NaN or infinite values';
+  if (length === 0) return 'all values are zero';
   if (model.normalize && Math.abs(length - 1) > NORM_TOLERANCE) return `norm ${length.toFixed(4)} instead of 1`;
   return undefined;
 }

@@ -6,6 +6,14 @@ import { textHash } from './text-hash.ts';
 import type { SourceRow, VectorSource } from './types.ts';
 import { type EmbeddedRow, type WriteTarget, writeBatch } from './write-batch.ts';
 
+/** A window that is embedded and checked, but not written yet. */
+export interface ProducedWindow {
+  readonly good: readonly EmbeddedRow[];
+  readonly bad: readonly { readonly key: readonly string[]; readonly hash: Uint8Array; readonly reason: string }[];
+  readonly tokens: number;
+  readonly truncated: number;
+}
+
 export interface WindowResult {
   readonly written: number;
   readonly quarantined: number;
@@ -13,20 +21,14 @@ export interface WindowResult {
   readonly truncated: number;
 }
 
-/** Embeds, checks and writes one window, each of the two with its own retries. No lock is held during inference. */
-export async function processWindow(
+/** Embeds and checks one window, with retries. No lock is held meanwhile. */
+export async function produceWindow(
   ctx: MigrationContext,
   source: VectorSource,
-  to: WriteTarget,
   rows: readonly SourceRow[],
   signal: AbortSignal | undefined,
-): Promise<WindowResult> {
-  const retry = {
-    attempts: ctx.runtime.maxRetries,
-    signal,
-    onRetry: (message: string) => ctx.onProgress({ kind: 'warning', message }),
-  };
-  const batch = await withRetries(() => source.produce(rows, signal), retry);
+): Promise<ProducedWindow> {
+  const batch = await withRetries(() => source.produce(rows, signal), retryOptions(ctx, signal));
   refuseCollapse(rows, batch.rows, source.model);
   const good: EmbeddedRow[] = [];
   const bad: { key: readonly string[]; hash: Uint8Array; reason: string }[] = [];
@@ -38,9 +40,25 @@ export async function processWindow(
     if (reason !== undefined) bad.push({ key: row.key, hash, reason });
     else if (produced.kind === 'vector') good.push({ key: row.key, hash, vector: produced.vector });
   }
-  const written = await withRetries(() => writeBatch(ctx.db, to, good), retry);
-  if (bad.length > 0) {
-    await withRetries(() => quarantineRows(ctx.db, ctx.runtime.stateSchema, ctx.definition.id, bad), retry);
-  }
-  return { written, quarantined: bad.length, tokens: batch.tokens, truncated: batch.truncated };
+  return { good, bad, tokens: batch.tokens, truncated: batch.truncated };
+}
+
+/** Writes one window, with retries. What was embedded is written also when the run is asked to stop meanwhile: it was paid for. */
+export async function writeWindow(
+  ctx: MigrationContext,
+  to: WriteTarget,
+  window: ProducedWindow,
+  signal: AbortSignal | undefined,
+): Promise<WindowResult> {
+  const { good, bad, tokens, truncated } = window;
+  const tried = <T>(work: () => Promise<T>): Promise<T> =>
+    signal?.aborted === true ? work() : withRetries(work, retryOptions(ctx, signal));
+  const written = await tried(() => writeBatch(ctx.db, to, good));
+  if (bad.length > 0) await tried(() => quarantineRows(ctx.db, ctx.runtime.stateSchema, ctx.definition.id, bad));
+  return { written, quarantined: bad.length, tokens, truncated };
+}
+
+function retryOptions(ctx: MigrationContext, signal: AbortSignal | undefined) {
+  const onRetry = (message: string): void => ctx.onProgress({ kind: 'warning', message });
+  return { attempts: ctx.runtime.maxRetries, signal, onRetry };
 }

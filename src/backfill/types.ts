@@ -5,6 +5,8 @@ export interface SourceRow {
   /** The key's values as text, in key order. */
   readonly key: readonly string[];
   readonly text: string;
+  /** `xmin` of the row, the transaction that wrote this version of it. */
+  readonly version?: string | undefined;
 }
 
 /** What came of a row: a vector, or why there is none. */
@@ -22,6 +24,8 @@ export interface ProducedBatch {
 /** Rows to vectors: what the backfill runs on. */
 export interface VectorSource {
   readonly model: ModelFingerprint;
+  /** Tokens of a row at most, where it is known; longer texts are cut there. */
+  readonly maxTokens?: number | undefined;
   produce(rows: readonly SourceRow[], signal: AbortSignal | undefined): Promise<ProducedBatch>;
 }
 

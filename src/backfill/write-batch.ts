@@ -1,14 +1,19 @@
 import type { Queryable } from '../db/types.ts';
-import { byteaArrayLiteral, textArrayLiteral } from '../sql/array-literal.ts';
+import { textArrayLiteral } from '../sql/array-literal.ts';
 import { batchWriteSql } from '../sql/batch-write.ts';
 import type { VectorTarget } from '../sql/target.ts';
-import { encodeVectorArray } from '../vector/binary.ts';
+import { encodeBinaryArray, encodeVectorArray } from '../vector/binary.ts';
+
+/** The OID of `bytea`, the same in every database. */
+const BYTEA_OID = 17;
 
 /** A row with its vector and the hash of the text that was embedded. */
 export interface EmbeddedRow {
   readonly key: readonly string[];
   readonly hash: Uint8Array;
   readonly vector: Float32Array;
+  /** `xmin` of the row as it was read: while it stands, the text is the same and its hash need not be computed. */
+  readonly version?: string | undefined;
 }
 
 export interface WriteTarget {
@@ -28,13 +33,22 @@ export interface WriteTarget {
 export async function writeBatch(db: Queryable, to: WriteTarget, rows: readonly EmbeddedRow[]): Promise<number> {
   if (rows.length === 0) return 0;
   const keys = to.target.key.map((_, i) => textArrayLiteral(rows.map((row) => row.key[i] ?? '')));
-  const hashes = byteaArrayLiteral(rows.map((row) => row.hash));
+  const hashes = encodeBinaryArray(
+    rows.map((row) => row.hash),
+    BYTEA_OID,
+  );
   const vectors = encodeVectorArray(
     rows.map((row) => row.vector),
     to.vectorOid,
   );
+  const versions = textArrayLiteral(rows.map((row) => row.version ?? null));
   const fence = to.fence === undefined ? [] : [to.fence.migrationId, to.fence.token];
-  const sql = batchWriteSql(to.target, to.modelId, { fenced: to.fence !== undefined });
-  const { rowCount } = await db.query(sql, [...keys, hashes, Buffer.from(vectors.buffer), ...fence]);
+  const sql = batchWriteSql(to.target, to.modelId, { fenced: to.fence !== undefined, versioned: true });
+  const { rowCount } = await db.query(sql, [...keys, toBuffer(hashes), toBuffer(vectors), versions, ...fence]);
   return rowCount;
+}
+
+/** The same bytes as what `pg` sends in binary. */
+function toBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -8,8 +8,10 @@ export function byteaArrayLiteral(values: readonly (Uint8Array | null)[]): strin
   return `{${values.map((value) => (value === null ? 'NULL' : `"\\\\x${toHex(value)}"`)).join(',')}}`;
 }
 
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
 function toHex(bytes: Uint8Array): string {
   let hex = '';
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0');
+  for (const byte of bytes) hex += HEX[byte];
   return hex;
 }

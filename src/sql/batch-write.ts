@@ -2,36 +2,74 @@ import { quoteIdentifier, quoteQualified } from './identifiers.ts';
 import { notEmbeddedSql } from './pending.ts';
 import { tableSql, textHashSql, type VectorTarget, vectorTypeSql } from './target.ts';
 
+export interface BatchWriteOptions {
+  /** Write only while the lease still has the given token. */
+  readonly fenced: boolean;
+  /** The batch says which version of each row was read; see `batchWriteSql`. */
+  readonly versioned?: boolean;
+}
+
 /**
- * The guarded write of a batch. Parameters, in order: one text array a key column, the hashes (`bytea[]`), the vectors
- * (binary `vector[]`), then, when `fenced`, the migration's id and the lease's token.
+ * The guarded write of a batch; its row count is the number of rows written. Parameters, in order: one text array a key column, the
+ * hashes (`bytea[]`), the vectors (binary `vector[]`), then, when `versioned`, the rows' versions (`xid[]`), then, when `fenced`, the
+ * migration's id and the lease's token.
  *
- * Rows are first locked in key order with SKIP LOCKED: a row held by the application is left for the next pass instead of making the batch,
- * and everyone behind it, wait. A row is written where it is still pending and its text still has the hash of what was embedded;
- * READ COMMITTED checks both again on the newest version of the row. RETURNING gives the keys that were written.
+ * Rows are first locked in key order with SKIP LOCKED: a row held by the application is left for the next pass instead of making the
+ * batch, and everyone behind it, wait. A row is written where it is still pending and its text is the one that was embedded: its version
+ * is the one that was read, or its text has the same hash.
+ *
+ * Locked rows are updated by their place, not looked up by key again. A row that somebody updated between this statement's snapshot and
+ * the lock has a place that the snapshot does not see: it stays pending, for the next pass.
  */
-export function batchWriteSql(target: VectorTarget, modelId: number, options: { readonly fenced: boolean }): string {
-  const keys = target.key.map((_, i) => `k${i}`);
-  const hashParam = keys.length + 1;
-  const vectorParam = keys.length + 2;
-  const arrays = target.key.map((column, i) => `$${i + 1}::text[]::${column.type}[]`);
-  const vectorArray = `$${vectorParam}::${quoteQualified(target.vectorSchema, 'vector')}[]`;
-  const match = target.key.map((column, i) => `t.${quoteIdentifier(column.name)} = i.k${i}`).join(' AND ');
-  const order = target.key.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ');
-  const lockedKeys = target.key.map((column, i) => `t.${quoteIdentifier(column.name)} AS k${i}`).join(', ');
-  const joined = target.key.map((column, i) => `t.${quoteIdentifier(column.name)} = l.k${i}`).join(' AND ');
-  const returning = target.key.map((column, i) => `t.${quoteIdentifier(column.name)}::text AS k${i}`).join(', ');
-  const inputOfLocked = keys.map((key) => `i.${key} = l.${key}`).join(' AND ');
+export function batchWriteSql(target: VectorTarget, modelId: number, options: BatchWriteOptions): string {
+  const vectorParam = target.key.length + 2;
+  const fenceParam = vectorParam + (options.versioned === true ? 2 : 1);
+  const arrays = [
+    ...keyArrays(target),
+    `$${vectorParam - 1}::bytea[]`,
+    `$${vectorParam}::${quoteQualified(target.vectorSchema, 'vector')}[]`,
+    ...(options.versioned === true ? [`$${vectorParam + 1}::xid[]`] : []),
+  ];
+  const names = [...keyNames(target), 'hash', 'embedding', ...(options.versioned === true ? ['version'] : [])];
+  const sameHash = `${textHashSql(target.text, 't')} = i.hash`;
   return [
-    `WITH i AS MATERIALIZED (SELECT * FROM unnest(${arrays.join(', ')}, $${hashParam}::bytea[], ${vectorArray}) AS u(${keys.join(', ')}, hash, embedding)),`,
-    `l AS MATERIALIZED (SELECT ${lockedKeys} FROM ${tableSql(target)} t JOIN i ON ${match}`,
-    `  ORDER BY ${order} FOR NO KEY UPDATE OF t SKIP LOCKED)`,
+    `WITH l AS MATERIALIZED (${lockSql(target)})`,
     `UPDATE ${tableSql(target)} t SET ${assignments(target, modelId)}`,
-    `FROM l JOIN i ON ${inputOfLocked}`,
-    `WHERE ${joined} AND ${notEmbeddedSql(target, 't', modelId)} AND ${textHashSql(target.text, 't')} = i.hash`,
-    ...(options.fenced ? [`AND ${fenceSql(target, hashParam + 2)}`] : []),
-    `RETURNING ${returning}`,
+    `FROM unnest(${arrays.join(', ')}) AS i(${names.join(', ')})`,
+    // An array is what a TID scan takes. IN looks the same again, but places are unique in a partition only; IS TRUE keeps it a filter.
+    'WHERE t.ctid = ANY (ARRAY(SELECT l.place FROM l)) AND ((t.tableoid, t.ctid) IN (SELECT l.part, l.place FROM l)) IS TRUE',
+    `  AND ${matchSql(target)} AND ${notEmbeddedSql(target, 't', modelId)}`,
+    // xmin is the transaction that wrote this version of the row: another one for every later edit, and no hash to compute for most rows.
+    `  AND ${options.versioned === true ? `(t.xmin = i.version OR ${sameHash})` : sameHash}`,
+    ...(options.fenced ? [`  AND ${fenceSql(target, fenceParam)}`] : []),
   ].join('\n');
+}
+
+function keyArrays(target: VectorTarget): string[] {
+  return target.key.map((column, i) => `$${i + 1}::text[]::${column.type}[]`);
+}
+
+function keyNames(target: VectorTarget): string[] {
+  return target.key.map((_, i) => `k${i}`);
+}
+
+function matchSql(target: VectorTarget): string {
+  return target.key.map((column, i) => `t.${quoteIdentifier(column.name)} = i.k${i}`).join(' AND ');
+}
+
+/** The places of the rows that nobody else holds. One key column is found by `= ANY`, which never reads a small table whole. */
+function lockSql(target: VectorTarget): string {
+  const [key] = target.key;
+  const arrays = keyArrays(target);
+  const found =
+    target.key.length === 1 && key !== undefined
+      ? `WHERE t.${quoteIdentifier(key.name)} = ANY (${arrays[0]})`
+      : `JOIN unnest(${arrays.join(', ')}) AS i(${keyNames(target).join(', ')}) ON ${matchSql(target)}`;
+  const order = target.key.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ');
+  return (
+    `SELECT t.ctid AS place, t.tableoid AS part FROM ${tableSql(target)} t ${found}\n` +
+    `  ORDER BY ${order} FOR NO KEY UPDATE OF t SKIP LOCKED`
+  );
 }
 
 function assignments(target: VectorTarget, modelId: number): string {

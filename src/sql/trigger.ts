@@ -1,5 +1,5 @@
 import { fitIdentifier, quoteIdentifier, quoteQualified } from './identifiers.ts';
-import { tableSql, textBytesSql, type VectorTarget } from './target.ts';
+import { tableSql, type VectorTarget } from './target.ts';
 
 /** BEFORE triggers fire in order of their names: this one must see the text after every other trigger has rewritten it. */
 export function triggerName(migrationId: string): string {
@@ -41,8 +41,12 @@ export function dropTriggerSql(target: VectorTarget, migrationId: string): strin
   ];
 }
 
+/** Bytes are compared, as the column's own collation may call different texts equal. */
 function textChanged(target: VectorTarget): string {
-  return `${textBytesSql(target.text, 'NEW')} IS DISTINCT FROM ${textBytesSql(target.text, 'OLD')}`;
+  const [now, before] = ['NEW', 'OLD'].map(
+    (row) => `${row}.${quoteIdentifier(target.text)}::text COLLATE pg_catalog."C"`,
+  );
+  return `${now} IS DISTINCT FROM ${before}`;
 }
 
 /** IS DISTINCT FROM on vectors needs the extension's operators on the search path; their binary form needs nothing. */

@@ -1,3 +1,5 @@
+import { isFiniteVector } from './math.ts';
+
 // pgvector's binary form (vector_send, src/vector.c): int16 dimensions, int16 unused (0), then big-endian float4s.
 // An array of them in Postgres' array form (array_recv, src/backend/utils/adt/arrayfuncs.c): int32 number of dimensions,
 // int32 has-nulls flag, int32 element OID, then per dimension int32 length and int32 lower bound, then each element
@@ -5,6 +7,7 @@
 
 const VECTOR_HEADER_BYTES = 4;
 const ARRAY_HEADER_BYTES = 20;
+const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /**
  * The binary form of a one-dimensional `vector[]`.
@@ -14,14 +17,36 @@ const ARRAY_HEADER_BYTES = 20;
  * @throws RangeError for NaN, Infinity and empty vectors, which the server would refuse for the whole statement
  */
 export function encodeVectorArray(vectors: readonly Float32Array[], elementOid: number): Uint8Array {
-  let size = ARRAY_HEADER_BYTES;
-  for (const vector of vectors) size += 4 + VECTOR_HEADER_BYTES + 4 * vector.length;
-  const bytes = new Uint8Array(size);
-  const view = new DataView(bytes.buffer);
-  writeArrayHeader(view, { length: vectors.length, hasNulls: false, elementOid });
-  let offset = ARRAY_HEADER_BYTES;
-  for (const vector of vectors) offset = writeElement(view, offset, vector);
-  return bytes;
+  // Every field is a whole number of 32-bit words: written as such, all are turned around by one native call.
+  let words = ARRAY_HEADER_BYTES / 4;
+  for (const vector of vectors) words += 2 + vector.length;
+  const integers = new Uint32Array(words);
+  const floats = new Float32Array(integers.buffer);
+  // An OID is unsigned: past 2^31 in databases that have used many of them.
+  integers.set([1, 0, elementOid, vectors.length, 1]);
+  let at = ARRAY_HEADER_BYTES / 4;
+  for (const vector of vectors) {
+    checkElement(vector);
+    integers[at] = VECTOR_HEADER_BYTES + 4 * vector.length;
+    integers[at + 1] = vector.length << 16;
+    floats.set(vector, at + 2);
+    at += 2 + vector.length;
+  }
+  swapToNetworkOrder(integers.buffer);
+  return new Uint8Array(integers.buffer);
+}
+
+function checkElement(vector: Float32Array): void {
+  if (vector.length === 0 || vector.length > 16_000) {
+    throw new RangeError(`a vector has 1 to 16000 dimensions, got ${vector.length}`);
+  }
+  if (isFiniteVector(vector)) return;
+  throw new RangeError(`a vector holds finite values only, got ${vector.find((value) => !Number.isFinite(value))}`);
+}
+
+/** Turns 32-bit words of this machine into big-endian ones, or back, in place. */
+function swapToNetworkOrder(words: ArrayBuffer): void {
+  if (IS_LITTLE_ENDIAN) Buffer.from(words).swap32();
 }
 
 /**
@@ -64,22 +89,6 @@ function writeArrayHeader(view: DataView, header: ArrayHeader): void {
   view.setInt32(16, 1);
 }
 
-function writeElement(view: DataView, start: number, vector: Float32Array): number {
-  if (vector.length === 0 || vector.length > 16_000) {
-    throw new RangeError(`a vector has 1 to 16000 dimensions, got ${vector.length}`);
-  }
-  view.setInt32(start, VECTOR_HEADER_BYTES + 4 * vector.length);
-  view.setInt16(start + 4, vector.length);
-  view.setInt16(start + 6, 0);
-  let offset = start + 8;
-  for (const value of vector) {
-    if (!Number.isFinite(value)) throw new RangeError(`a vector holds finite values only, got ${value}`);
-    view.setFloat32(offset, value);
-    offset += 4;
-  }
-  return offset;
-}
-
 /**
  * Reads what `vector_send(column)` returns.
  *
@@ -91,7 +100,8 @@ export function decodeVector(bytes: Uint8Array): Float32Array {
   if (bytes.byteLength !== VECTOR_HEADER_BYTES + 4 * dimensions || dimensions < 1) {
     throw new RangeError(`a binary vector of ${dimensions} dimensions does not have ${bytes.byteLength} bytes`);
   }
-  const vector = new Float32Array(dimensions);
-  for (let i = 0; i < dimensions; i++) vector[i] = view.getFloat32(VECTOR_HEADER_BYTES + 4 * i);
-  return vector;
+  // A copy: the bytes of an answer lie anywhere in a buffer that it shares with others.
+  const values = new Uint8Array(bytes.subarray(VECTOR_HEADER_BYTES));
+  swapToNetworkOrder(values.buffer);
+  return new Float32Array(values.buffer);
 }

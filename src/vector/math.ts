@@ -15,10 +15,11 @@ export function cosine(a: Float32Array, b: Float32Array): number {
   return dot(a, b) / (norm(a) * norm(b));
 }
 
-/** True when no value is NaN or infinite. */
+/** True when no value is NaN or infinite: either spoils the sum, and a sum of float32 values cannot overflow in double precision. */
 export function isFiniteVector(vector: Float32Array): boolean {
-  for (const value of vector) if (!Number.isFinite(value)) return false;
-  return true;
+  let sum = 0;
+  for (let i = 0; i < vector.length; i++) sum += vector[i] ?? 0;
+  return Number.isFinite(sum);
 }
 
 /** True when every value is zero: such a vector has no direction and cosine indexes leave it out without a word. */

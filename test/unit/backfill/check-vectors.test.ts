@@ -10,6 +10,13 @@ describe('what is never stored', () => {
     ['NaN', [Number.NaN, 0, 0, 1], 'NaN or infinite'],
     ['Infinity', [Number.POSITIVE_INFINITY, 0, 0, 1], 'NaN or infinite'],
     ['a zero vector', [0, 0, 0, 0], 'all values are zero'],
+    [
+      'both infinities, which cancel out',
+      [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 1],
+      'NaN or infinite',
+    ],
+    ['values whose squares no float32 holds', [3e38, 3e38, 0, 0], 'norm 4'],
+    ['values whose squares a float32 rounds to zero', [1e-45, 0, 0, 0], 'norm 0.0000 instead of 1'],
     ['a vector that is not normalised', [2, 0, 0, 0], 'norm 2.0000 instead of 1'],
   ])('%s', (_, values, reason) => {
     expect(vectorFault(Float32Array.from(values), model)).toContain(reason);

@@ -46,6 +46,9 @@ describe('generated SQL', () => {
     expect(sql).toContain(`sha256(pg_catalog.convert_to(t."te""xt"::text, 'UTF8'))`);
     expect(sql).toContain('m.migration_id = $5 AND m.token = $6::bigint');
     expect(batchWriteSql(target, 7, { fenced: false })).not.toContain('leases');
+    const versioned = batchWriteSql(target, 7, { fenced: true, versioned: true });
+    expect(versioned).toContain('$5::xid[]) AS i(k0, k1, hash, embedding, version)');
+    expect(versioned).toContain('m.migration_id = $6 AND m.token = $7::bigint');
   });
 
   it('reads windows by keyset in row form', () => {
