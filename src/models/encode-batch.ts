@@ -42,6 +42,7 @@ export async function inspectSession(session: InferenceSession, sample: Int32Arr
     note: session.note,
     dimensions: output.shape.at(-1) ?? 0,
     graphPools: output.shape.length === 2,
+    runtime: session.runtime,
   };
 }
 

@@ -3,8 +3,8 @@ import { ModelError, messageOf } from '../errors.ts';
 import { createNativeSection, drainNative, type NativeSection } from './native-section.ts';
 import { startWorker } from './start-worker.ts';
 import type {
-  EncodedBatch,
   SessionFacts,
+  TimedBatch,
   TokenBatch,
   WorkerFailure,
   WorkerReply,
@@ -18,7 +18,7 @@ const IN_FLIGHT = 2;
 interface Job {
   readonly id: number;
   readonly batch: TokenBatch;
-  readonly resolve: (encoded: EncodedBatch) => void;
+  readonly resolve: (encoded: TimedBatch) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -28,16 +28,28 @@ interface Member {
   readonly jobs: Map<number, Job>;
   readonly ended: Promise<void>;
   readonly opened: (facts: SessionFacts) => void;
+  /** Its session is open: only then is it given batches. */
+  ready: boolean;
   failure: ModelError | undefined;
 }
 
+export interface PoolOptions {
+  /** Threads at most, decided when the first session is open. */
+  readonly threads: (facts: SessionFacts) => number;
+  /** Told when a further thread could not be opened and the others go on without it. */
+  readonly onNotice?: ((message: string) => void) | undefined;
+}
+
 /**
- * Inference threads, each with a session of its own. Threads start when work waits for them, so that a single query
- * loads one model and a backfill one a core. An idle pool does not keep the process alive.
+ * Inference threads, each with a session of its own. Further threads start when work waits for them, so that a single
+ * query loads one model and a backfill one a core. An idle pool does not keep the process alive.
  */
 export class InferencePool {
   readonly #setup: WorkerSetup;
   readonly #members = new Set<Member>();
+  readonly #onNotice: PoolOptions['onNotice'];
+  /** Those who wait for all threads to be open. */
+  readonly #waiting = new Set<() => void>();
   #threads = 1;
   #queue: Job[] = [];
   #nextId = 0;
@@ -45,21 +57,21 @@ export class InferencePool {
 
   readonly #drain = (): void => drainNative([...this.#members].map(({ section }) => section));
 
-  private constructor(setup: WorkerSetup) {
+  private constructor(setup: WorkerSetup, onNotice: PoolOptions['onNotice']) {
     this.#setup = setup;
+    this.#onNotice = onNotice;
     process.once('exit', this.#drain);
   }
 
   /**
    * Opens the first session, which tells the device and the dimensions.
-   * @param threads inference threads on the CPU; other devices are served by one.
    * @throws ModelError when the session cannot be opened.
    */
   static async open(
     setup: WorkerSetup,
-    threads: number,
-  ): Promise<{ readonly pool: InferencePool; readonly facts: SessionFacts; readonly threads: number }> {
-    const pool = new InferencePool(setup);
+    { threads, onNotice }: PoolOptions,
+  ): Promise<{ readonly pool: InferencePool; readonly facts: SessionFacts }> {
+    const pool = new InferencePool(setup, onNotice);
     const facts = await new Promise<SessionFacts>((resolve, reject) => {
       const first = pool.#start(resolve);
       void first.ended.then(() => reject(first.failure));
@@ -67,19 +79,31 @@ export class InferencePool {
       process.off('exit', pool.#drain);
       throw error;
     });
-    for (const member of pool.#members) member.worker.unref();
-    pool.#threads = facts.device === 'cpu' ? threads : 1;
-    return { pool, facts, threads: pool.#threads };
+    pool.#threads = threads(facts);
+    return { pool, facts };
+  }
+
+  /** Threads at most; fewer than asked for once one could not be opened. */
+  get threads(): number {
+    return this.#threads;
+  }
+
+  /** Opens the threads that are still missing; resolves when all are open, or given up. */
+  async openAll(): Promise<void> {
+    while (!this.#closed && this.#members.size < this.#threads) this.#start();
+    while (!this.#closed && [...this.#members].some(({ ready }) => !ready)) {
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
+    }
   }
 
   /**
-   * Encodes one batch; batches start in the order in which they come.
+   * Encodes one batch; batches start in the order in which they come. The batch's buffers are handed over, not copied.
    * @throws ModelError when inference fails or the thread dies; the signal's reason when it aborts while the batch waits.
    */
-  run(batch: TokenBatch, signal?: AbortSignal): Promise<EncodedBatch> {
+  run(batch: TokenBatch, signal?: AbortSignal): Promise<TimedBatch> {
     if (this.#closed) return Promise.reject(poolClosed());
     if (signal?.aborted) return Promise.reject(signal.reason);
-    return new Promise<EncodedBatch>((resolve, reject) => {
+    return new Promise<TimedBatch>((resolve, reject) => {
       const job: Job = { id: this.#nextId++, batch, resolve: settle(resolve), reject: settle(reject) };
       const abort = (): void => this.#drop(job, signal?.reason);
       // Taken off again, because one signal lives through all batches of a backfill.
@@ -109,33 +133,38 @@ export class InferencePool {
     if (this.#queue.length < before) job.reject(reason);
   }
 
+  /** Gives what waits to the freest threads; starts others where batches wait behind batches. */
   #dispatch(): void {
-    while (this.#queue.length > 0) {
-      const member = this.#freest();
-      const job = member === undefined ? undefined : this.#queue.shift();
-      if (member === undefined || job === undefined) return;
+    for (let member = this.#freest(); member !== undefined; member = this.#freest()) {
+      const job = this.#queue.shift();
+      if (job === undefined) break;
       member.jobs.set(job.id, job);
       member.worker.ref();
-      member.worker.postMessage({ kind: 'encode', id: job.id, batch: job.batch } satisfies WorkerRequest);
+      const { ids, lengths } = job.batch;
+      const request: WorkerRequest = { kind: 'encode', id: job.id, batch: job.batch };
+      member.worker.postMessage(request, [ids.buffer as ArrayBuffer, lengths.buffer as ArrayBuffer]);
     }
+    const members = [...this.#members];
+    const waiting = this.#queue.length + members.filter(({ jobs }) => jobs.size > 1).length;
+    const opening = members.filter(({ ready }) => !ready).length;
+    const missing = Math.min(waiting - opening, this.#threads - members.length);
+    for (let count = 0; count < missing; count++) this.#start();
   }
 
   #freest(): Member | undefined {
     let freest: Member | undefined;
     for (const member of this.#members) {
+      if (!member.ready || member.jobs.size >= IN_FLIGHT) continue;
       if (freest === undefined || member.jobs.size < freest.jobs.size) freest = member;
     }
-    if (this.#members.size < this.#threads && (freest === undefined || freest.jobs.size > 0)) {
-      return this.#start();
-    }
-    return freest !== undefined && freest.jobs.size < IN_FLIGHT ? freest : undefined;
+    return freest;
   }
 
   #start(opened: Member['opened'] = () => {}): Member {
     const section = createNativeSection();
     const worker = startWorker({ ...this.#setup, section });
     const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-    const member: Member = { worker, section, jobs: new Map(), ended, opened, failure: undefined };
+    const member: Member = { worker, section, jobs: new Map(), ended, opened, ready: false, failure: undefined };
     this.#members.add(member);
     worker.on('message', (reply: WorkerReply) => this.#receive(member, reply));
     worker.on('error', (cause) => {
@@ -147,7 +176,11 @@ export class InferencePool {
 
   #receive(member: Member, reply: WorkerReply): void {
     if (reply.kind === 'ready') {
+      member.ready = true;
+      member.worker.unref();
       member.opened(reply.facts);
+      this.#wake();
+      this.#dispatch();
       return;
     }
     if (reply.kind === 'failed') {
@@ -162,12 +195,28 @@ export class InferencePool {
     this.#dispatch();
   }
 
-  /** A thread is gone: its batches fail, and the next one that waits starts another. */
+  /** A thread is gone: its batches fail, and what waits starts another, unless it never came to work. */
   #lose(member: Member, code: number): void {
     this.#members.delete(member);
     member.failure ??= crashed(`exit code ${code}`, member.jobs.size);
     for (const job of member.jobs.values()) job.reject(this.#closed ? poolClosed() : member.failure);
+    if (!this.#closed && !member.ready) this.#shrink(member.failure);
+    this.#wake();
     if (!this.#closed) this.#dispatch();
+  }
+
+  /** A further session could not be opened, mostly for want of memory: the others do the work. */
+  #shrink(failure: ModelError): void {
+    const open = [...this.#members].filter(({ ready }) => ready).length;
+    if (open > 0) {
+      this.#threads = open;
+      this.#onNotice?.(`A further inference thread could not be opened; ${open} do the work. ${failure.message}`);
+    } else for (const job of this.#queue.splice(0)) job.reject(failure);
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
   }
 }
 

@@ -1,9 +1,10 @@
-import { availableParallelism } from 'node:os';
 import type { Device, Dtype } from '../config/types.ts';
 import { ModelError } from '../errors.ts';
 import { InferencePool } from './inference-pool.ts';
+import { readMachine } from './machine.ts';
 import { type ModelConfig, readModelConfig } from './model-config.ts';
 import { type ModelFiles, resolveModelFiles } from './model-files.ts';
+import { poolSize } from './pool-size.ts';
 import type { SessionOptions } from './session.ts';
 import { loadTokenizer, type TextTokenizer } from './tokenizer.ts';
 import type { SessionFacts } from './worker-messages.ts';
@@ -11,11 +12,16 @@ import type { SessionFacts } from './worker-messages.ts';
 export interface LocalModelOptions {
   readonly device?: Device | undefined;
   readonly dtype?: Dtype | undefined;
-  /** Inference threads; one a core unless said. */
+  /** Inference threads; unless said one a core, as far as the cores, the quota and the memory of this process go. */
   readonly threads?: number | undefined;
   /** Where models are looked up by name. */
   readonly modelsDir?: string | undefined;
+  /** Told when memory allows fewer threads than there are cores. */
+  readonly onNotice?: ((message: string) => void) | undefined;
 }
+
+/** Tokens of the largest batch that is reckoned with when sessions are counted. */
+const LARGEST_BATCH = 2048;
 
 /** A verified model, ready to run. Whoever opened it closes `pool`. */
 export interface LocalModel {
@@ -37,20 +43,34 @@ export async function openLocalModel(model: string, options: LocalModelOptions =
   const config = await readModelConfig(files);
   const tokenizer = loadTokenizer(files.directory, config);
   const [sample] = await tokenizer.tokenize(['reembed']);
-  const opened = await InferencePool.open(
-    {
-      session: sessionOptions(files, options.device ?? 'auto'),
-      pooling: config.pooling,
-      normalize: config.normalize,
-      padId: tokenizer.padId,
-      sample: sample?.ids ?? Int32Array.of(tokenizer.padId),
-    },
-    options.threads ?? availableParallelism(),
-  );
+  const setup = {
+    session: sessionOptions(files, options.device ?? 'auto'),
+    pooling: config.pooling,
+    normalize: config.normalize,
+    padId: tokenizer.padId,
+    sample: sample?.ids ?? Int32Array.of(tokenizer.padId),
+  };
+  const threads = (facts: SessionFacts): number => countThreads(files, config, facts, options);
+  const opened = await InferencePool.open(setup, { threads, onNotice: options.onNotice });
   const problem = poolingProblem(files, config, opened.facts.graphPools);
-  if (problem === undefined) return { files, config, tokenizer, ...opened };
+  if (problem === undefined) return { files, config, tokenizer, threads: opened.pool.threads, ...opened };
   await opened.pool.close();
   throw problem;
+}
+
+/** A device other than the CPU is served by one thread. */
+function countThreads(files: ModelFiles, config: ModelConfig, facts: SessionFacts, options: LocalModelOptions): number {
+  if (facts.device !== 'cpu') return 1;
+  const session = {
+    dtype: files.dtype,
+    graphBytes: files.graphBytes,
+    dimensions: facts.dimensions,
+    batchTokens: Math.max(LARGEST_BATCH, config.maxTokens),
+    sequence: config.maxTokens,
+  };
+  const { threads, notice } = poolSize(readMachine(), session, options.threads);
+  if (notice !== undefined) options.onNotice?.(notice);
+  return threads;
 }
 
 function sessionOptions(files: ModelFiles, device: Device): SessionOptions {

@@ -35,6 +35,10 @@ export interface ModelFiles {
   readonly name: string;
   /** Path of the ONNX file, absolute. */
   readonly graph: string;
+  /** The same relative to `directory`, as in `hashes`. */
+  readonly graphName: string;
+  /** Bytes of the graph and of its weights where these lie in a file of their own. */
+  readonly graphBytes: number;
   readonly dtype: Dtype;
   readonly manifest: ModelManifest | undefined;
   /** sha256 of each file that takes part in inference, by its name relative to `directory`. */
@@ -64,8 +68,26 @@ export async function resolveModelFiles(
       hint: 'Copy tokenizer.json of the model there; vocab.txt or a sentencepiece file alone is not enough.',
     });
   }
-  const hashes = await hashFiles(directory, graph, manifest);
-  return { directory, name: manifest?.name ?? model, graph: join(directory, graph), dtype, manifest, hashes };
+  return {
+    directory,
+    name: manifest?.name ?? model,
+    graph: join(directory, graph),
+    graphName: graph,
+    graphBytes: await bytesOf(directory, graphFiles(graph)),
+    dtype,
+    manifest,
+    hashes: await hashFiles(directory, graph, manifest),
+  };
+}
+
+/** Graphs over 2 GB keep their weights in a second file. */
+function graphFiles(graph: string): readonly string[] {
+  return [graph, `${graph}_data`, `${graph}.data`];
+}
+
+async function bytesOf(directory: string, names: readonly string[]): Promise<number> {
+  const sizes = await Promise.all(names.map((name) => sizeOf(join(directory, name))));
+  return sizes.reduce((sum: number, size) => sum + (size ?? 0), 0);
 }
 
 async function findDirectory(model: string, modelsDir: string): Promise<string> {
@@ -120,8 +142,7 @@ async function hashFiles(
   manifest: ModelManifest | undefined,
 ): Promise<Readonly<Record<string, string>>> {
   const hashes: Record<string, string> = {};
-  // Graphs over 2 GB keep their weights in a second file.
-  for (const name of [graph, `${graph}_data`, `${graph}.data`, ...CONFIG_FILES]) {
+  for (const name of [...graphFiles(graph), ...CONFIG_FILES]) {
     const known = manifest?.files[name];
     if (known !== undefined) hashes[name] = known.sha256;
     else if ((await sizeOf(join(directory, name))) !== undefined)

@@ -1,23 +1,26 @@
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import type * as ort from 'onnxruntime-node';
 import type { Device, Dtype } from '../config/types.ts';
 import { ModelError, messageOf } from '../errors.ts';
 import { halfToFloat } from '../vector/half.ts';
+import { cudaLoaderError, loaderError, missingCudaLibraries } from './cuda-libraries.ts';
+import { assertDevice, type NamedDevice, whyNotCuda } from './device.ts';
+import { explainDeviceFailure } from './device-failure.ts';
 import type { GraphOptimization } from './manifest.ts';
+import { sessionOptionsFor } from './session-options.ts';
 
 export interface SessionOptions {
   /** Path of the ONNX file. */
   readonly graph: string;
   readonly device: Device;
+  /** Which CUDA device; 0 unless said. */
+  readonly deviceId?: number | undefined;
   readonly dtype: Dtype;
   /** As the manifest says; `all` where it does not. */
   readonly graphOptimizationLevel: GraphOptimization | undefined;
   /** The output to read where the manifest names one. */
   readonly output: string | undefined;
   /** Threads inside the session (1). */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
 }
 
 /** A batch as int64 matrices `[batch, sequence]`. */
@@ -35,9 +38,11 @@ export interface GraphOutput {
 }
 
 export interface InferenceSession {
-  readonly device: Exclude<Device, 'auto'>;
-  /** Why a better device was not taken, where one was tried. */
+  readonly device: NamedDevice;
+  /** On `auto`: why no better device was taken. */
   readonly note: string | undefined;
+  /** The version of onnxruntime-node. */
+  readonly runtime: string;
   /** Blocks its thread until the batch is done. The batch must not be empty: ONNX Runtime ends the process on one. */
   run(batch: PaddedBatch): Promise<GraphOutput>;
   release(): Promise<void>;
@@ -45,30 +50,25 @@ export interface InferenceSession {
 
 type Runtime = typeof ort;
 
-/** The fused kernels that are slower than their parts on a dynamically quantised graph. */
-const SLOW_ON_INT8 = 'SkipLayerNormFusion;BiasGeluFusion;BiasSkipLayerNormFusion;FastGeluFusion';
 const PREFERRED_OUTPUTS = ['sentence_embedding', 'last_hidden_state', 'token_embeddings'];
 
 /**
- * Opens one session. On `auto`, CUDA where its libraries are installed and it works, else the CPU;
+ * Opens one session. On `auto`, CUDA where its libraries are installed and it works, else the CPU, with the reason in `note`;
  * a device that was asked for by name is taken or refused, never replaced.
  * @throws ModelError when onnxruntime-node is missing, the device is refused or the graph is not an embedding model's.
  */
 export async function openSession(options: SessionOptions): Promise<InferenceSession> {
+  assertDevice(options.device, options.dtype, options.graph, options.deviceId);
   const runtime = await loadRuntime();
-  const { device, note } =
-    options.device === 'auto' ? await chooseDevice(runtime, options) : { device: options.device, note: undefined };
-  if (device !== 'cpu' && options.dtype === 'int8') {
-    throw new ModelError('device_refused', `The int8 graph ${options.graph} runs on the CPU only, not on ${device}.`, {
-      hint: `Set EMBEDDING_DTYPE=fp32 or fp16 with a model that has such a graph, or EMBEDDING_DEVICE=cpu.`,
-    });
-  }
-  const session = await create(runtime, options, device);
+  const { session, device, note } =
+    options.device === 'auto'
+      ? await openBest(runtime, options)
+      : { session: await openOn(runtime, options, options.device), device: options.device, note: undefined };
   const output = chooseOutput(session, options);
-  assertInputs(session, options.graph);
   return {
     device,
     note,
+    runtime: runtime.env.versions.node ?? runtime.env.versions.common,
     run: async (batch) => {
       const results = await session.run(feeds(runtime, session, batch), [output]);
       const tensor = results[output];
@@ -92,58 +92,72 @@ async function loadRuntime(): Promise<Runtime> {
   }
 }
 
-async function create(
-  runtime: Runtime,
-  options: SessionOptions,
-  device: Exclude<Device, 'auto'>,
-): Promise<ort.InferenceSession> {
-  try {
-    return await runtime.InferenceSession.create(options.graph, {
-      executionProviders: [device],
-      graphOptimizationLevel: options.graphOptimizationLevel ?? 'all',
-      // Several threads in one session win less than several sessions of one thread each.
-      intraOpNumThreads: options.threads ?? 1,
-      interOpNumThreads: 1,
-      // What fails is thrown; printing it too is not a library's business.
-      logSeverityLevel: 4,
-      // Shapes differ from batch to batch: remembered patterns would only fill memory.
-      enableMemPattern: false,
-      ...(options.dtype === 'int8' ? { extra: { optimization: { disable_specified_optimizers: SLOW_ON_INT8 } } } : {}),
-    });
-  } catch (cause) {
-    const reason = messageOf(cause).trim();
-    if (device === 'cpu') {
-      throw new ModelError('graph_invalid', `ONNX Runtime could not load ${options.graph}: ${reason}.`, {
-        hint: 'Copy the file again, or export it anew for a current ONNX Runtime.',
-        cause,
-      });
+interface Opened {
+  readonly session: ort.InferenceSession;
+  readonly device: NamedDevice;
+  readonly note: string | undefined;
+}
+
+/** CUDA or the CPU. WebGPU, which its makers call experimental, is only taken by name. */
+async function openBest(runtime: Runtime, options: SessionOptions): Promise<Opened> {
+  const builtFor = runtime.listSupportedBackends().map(({ name }) => name);
+  const platform = `${process.platform}/${process.arch}`;
+  let why = whyNotCuda(options.dtype, { platform, builtFor, missing: missingCudaLibraries() });
+  if (why === undefined) {
+    try {
+      return { session: await openOn(runtime, options, 'cuda'), device: 'cuda', note: undefined };
+    } catch (error) {
+      if (!(error instanceof ModelError) || error.code !== 'device_refused') throw error;
+      why = error.message.replace(/\.$/, '');
     }
-    throw new ModelError('device_refused', `ONNX Runtime could not use ${device} for ${options.graph}: ${reason}.`, {
-      hint: `Set EMBEDDING_DEVICE=cpu, or install what ${device} needs (for cuda: "npm rebuild onnxruntime-node --ignore-scripts=false", CUDA and cuDNN).`,
-      cause,
-    });
   }
+  return { session: await openOn(runtime, options, 'cpu'), device: 'cpu', note: `not on cuda: ${why}` };
 }
 
-async function chooseDevice(
-  runtime: Runtime,
-  options: SessionOptions,
-): Promise<{ readonly device: 'cpu' | 'cuda'; readonly note: string | undefined }> {
-  if (options.dtype === 'int8' || !hasCudaLibraries()) return { device: 'cpu', note: undefined };
+async function openOn(runtime: Runtime, options: SessionOptions, device: NamedDevice): Promise<ort.InferenceSession> {
+  // Asked first, because Dawn prints to stderr what nobody can silence.
+  const unloadable = device === 'webgpu' && process.platform === 'linux' ? loaderError('libvulkan.so.1') : undefined;
+  if (unloadable !== undefined) throw refused(options, device, unloadable);
+  let session: ort.InferenceSession;
   try {
-    const trial = await create(runtime, options, 'cuda');
-    await trial.release();
-    return { device: 'cuda', note: undefined };
-  } catch (error) {
-    return { device: 'cpu', note: messageOf(error) };
+    session = await runtime.InferenceSession.create(options.graph, sessionOptionsFor({ ...options, device }));
+  } catch (cause) {
+    const unreadable = device === 'cpu' || /Load model from .* failed|Protobuf parsing failed/i.test(messageOf(cause));
+    throw unreadable ? invalid(options.graph, cause) : refused(options, device, messageOf(cause), cause);
+  }
+  assertInputs(session, options.graph);
+  if (device !== 'cpu') await tryOut(runtime, session, options, device);
+  return session;
+}
+
+/** Kernels are loaded at their first run: a card that they do not suit shows only now. */
+async function tryOut(
+  runtime: Runtime,
+  session: ort.InferenceSession,
+  options: SessionOptions,
+  device: NamedDevice,
+): Promise<void> {
+  const batch = { inputIds: BigInt64Array.of(0n, 0n), attentionMask: BigInt64Array.of(1n, 1n), batch: 1, sequence: 2 };
+  try {
+    await session.run(feeds(runtime, session, batch), [chooseOutput(session, options)]);
+  } catch (cause) {
+    await session.release();
+    throw refused(options, device, messageOf(cause), cause);
   }
 }
 
-/** Looked at before trying: without the libraries a trial fails with noise on stderr that nobody can silence. */
-function hasCudaLibraries(): boolean {
-  const root = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
-  const library = process.platform === 'win32' ? 'onnxruntime_providers_cuda.dll' : 'libonnxruntime_providers_cuda.so';
-  return existsSync(join(root, 'bin', 'napi-v6', process.platform, process.arch, library));
+function refused(options: SessionOptions, device: NamedDevice, thrown: string, cause?: unknown): ModelError {
+  const missing = device === 'cuda' ? missingCudaLibraries() : [];
+  const unloadable = /Failed to load shared library/.test(thrown) && missing.length === 0;
+  const reason = (unloadable ? cudaLoaderError() : undefined) ?? thrown;
+  return explainDeviceFailure({ device, deviceId: options.deviceId, graph: options.graph, reason, missing, cause });
+}
+
+function invalid(graph: string, cause: unknown): ModelError {
+  return new ModelError('graph_invalid', `ONNX Runtime could not load ${graph}: ${messageOf(cause).trim()}.`, {
+    hint: 'Copy the file again, or export it anew for a current ONNX Runtime.',
+    cause,
+  });
 }
 
 function chooseOutput(session: ort.InferenceSession, options: SessionOptions): string {

@@ -32,6 +32,12 @@ export interface EncodedBatch {
   readonly halvings: number;
 }
 
+/** What a thread sends back for a batch. */
+export interface TimedBatch extends EncodedBatch {
+  /** For how long the batch kept its thread busy; of batches that overlap in one thread no time counts twice. */
+  readonly milliseconds: number;
+}
+
 export type WorkerRequest =
   | { readonly kind: 'encode'; readonly id: number; readonly batch: TokenBatch }
   | { readonly kind: 'close' };
@@ -43,6 +49,8 @@ export interface SessionFacts {
   readonly dimensions: number;
   /** True when the graph itself pools the tokens. */
   readonly graphPools: boolean;
+  /** The runtime's version. */
+  readonly runtime: string;
 }
 
 export interface WorkerFailure {
@@ -54,5 +62,5 @@ export interface WorkerFailure {
 export type WorkerReply =
   | { readonly kind: 'ready'; readonly facts: SessionFacts }
   | { readonly kind: 'failed'; readonly failure: WorkerFailure }
-  | { readonly kind: 'encoded'; readonly id: number; readonly encoded: EncodedBatch }
+  | { readonly kind: 'encoded'; readonly id: number; readonly encoded: TimedBatch }
   | { readonly kind: 'rejected'; readonly id: number; readonly failure: WorkerFailure };

@@ -17,15 +17,32 @@ async function serve(port: NonNullable<typeof parentPort>, setup: ThreadSetup): 
     return;
   }
   let turn = Promise.resolve();
+  const clock = busyClock();
   port.on('message', (request: WorkerRequest) => {
-    turn = turn.then(() => answer(port, session, setup, request));
+    turn = turn.then(() => answer(port, session, setup, clock, request));
   });
+}
+
+/** Times batches such that the times of all add up to that in which the thread was at work. */
+function busyClock() {
+  let counted = 0;
+  return {
+    async time<T>(work: () => Promise<T>): Promise<T & { readonly milliseconds: number }> {
+      const started = performance.now();
+      const result = await work();
+      const ended = performance.now();
+      const milliseconds = ended - Math.max(started, counted);
+      counted = ended;
+      return { ...result, milliseconds };
+    },
+  };
 }
 
 async function answer(
   port: NonNullable<typeof parentPort>,
   session: InferenceSession,
   setup: ThreadSetup,
+  clock: ReturnType<typeof busyClock>,
   request: WorkerRequest,
 ): Promise<void> {
   if (request.kind === 'close') {
@@ -34,7 +51,9 @@ async function answer(
     return;
   }
   try {
-    const encoded = await insideNative(setup.section, () => encodeBatch(session, setup, request.batch));
+    const encoded = await clock.time(() =>
+      insideNative(setup.section, () => encodeBatch(session, setup, request.batch)),
+    );
     const reply: WorkerReply = { kind: 'encoded', id: request.id, encoded };
     port.postMessage(reply, [encoded.vectors.buffer as ArrayBuffer]);
   } catch (error) {

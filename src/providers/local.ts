@@ -1,67 +1,47 @@
 import { setMaxListeners } from 'node:events';
 import { ModelError, ProviderError } from '../errors.ts';
-import { planBatches } from '../models/batching.ts';
 import type { LocalModel } from '../models/local-model.ts';
-import { type TokenizedText, tokenKey } from '../models/tokenizer.ts';
-import type { EncodedBatch } from '../models/worker-messages.ts';
+import type { TokenizedText } from '../models/tokenizer.ts';
+import { WindowEncoder, type WindowEncoderOptions } from '../models/window-encoder.ts';
 import type { EmbeddingProvider, EmbedOptions, EmbedResult, ModelFingerprint, ProviderHealth } from './types.ts';
 
 /** Texts that are tokenised, sorted and batched together. */
 const LOOK_AHEAD = 1024;
-/** Tokens of a batch: on the CPU what stays in the L2 cache, elsewhere what keeps the device busy. */
-const TOKENS_ON_CPU = 512;
-const TOKENS_ON_DEVICE = 16_384;
-const SMALLEST_BUDGET = 32;
 
-export interface LocalProviderOptions {
-  /** Texts a batch at most. */
-  readonly batchSize?: number | undefined;
+export interface LocalProviderOptions extends WindowEncoderOptions {
   /** A revision that the files themselves do not state. */
   readonly revision?: string | undefined;
-  readonly onNotice?: ((message: string) => void) | undefined;
 }
 
 /** The provider `local`: a model on this machine. Takes over `model` and closes it. */
 export function localProvider(name: string, model: LocalModel, options: LocalProviderOptions = {}): EmbeddingProvider {
   const { tokenizer, pool, config, facts, threads } = model;
   const device = `${facts.device} (${threads} ${threads === 1 ? 'thread' : 'threads'})`;
-  const budget = tokenBudget(facts.device === 'cpu' ? TOKENS_ON_CPU : TOKENS_ON_DEVICE, options.onNotice);
+  const encoder = new WindowEncoder(model, options);
 
   async function tokenize(texts: readonly string[], prefix: string): Promise<readonly TokenizedText[]> {
-    const tokenized = await tokenizer.tokenize(texts.map((text) => prefix + text));
+    const tokenized = await tokenizer.tokenize(prefix === '' ? texts : texts.map((text) => prefix + text));
     const blank = tokenized.findIndex(({ ids }) => ids.length === 0);
     if (blank >= 0) throw withoutTokens(texts[blank] ?? '', name);
     return tokenized;
   }
 
-  async function encode(window: readonly TokenizedText[], embed: EmbedOptions): Promise<Float32Array[]> {
-    const lengths = window.map(({ ids }) => ids.length);
-    const texts = embed.batchSize ?? options.batchSize ?? Number.POSITIVE_INFINITY;
-    const batches = planBatches(lengths, { tokens: budget.current(), texts });
-    const vectors: Float32Array[] = new Array(window.length);
-    await Promise.all(
-      batches.map(async (batch) => {
-        const encoded = await pool.run(concatenate(batch, window), embed.signal);
-        budget.learn(encoded);
-        scatter(encoded.vectors, batch, vectors);
-      }),
-    );
-    return vectors;
-  }
-
+  const encode: EncodeWindow = (window, embed) => encoder.encode(window, embed);
   return {
     model: fingerprint(name, model, options.revision),
     embed: (texts, embed) => inWindows(texts, (window) => tokenize(window, config.prefixes[embed.kind]), encode, embed),
-    probe: () => probe(device, facts.dimensions, async () => encode(await tokenize(['ok'], ''), { kind: 'query' })),
+    probe: () => probe(device, facts.dimensions, async () => encoder.encode(await tokenize(['ok'], ''))),
     close: () => pool.close(),
   };
 }
+
+type EncodeWindow = (window: readonly TokenizedText[], options: EmbedOptions) => Promise<Float32Array[]>;
 
 /** Window after window; the next one is tokenised while the threads are busy with the one before. */
 async function inWindows(
   texts: readonly string[],
   tokenize: (texts: readonly string[]) => Promise<readonly TokenizedText[]>,
-  encode: (window: readonly TokenizedText[], options: EmbedOptions) => Promise<Float32Array[]>,
+  encode: EncodeWindow,
   options: EmbedOptions,
 ): Promise<EmbedResult> {
   const stop = new AbortController();
@@ -79,7 +59,7 @@ async function inWindows(
       for (const text of window) {
         tokens += text.ids.length;
         truncated += text.truncated ? 1 : 0;
-        tokenKeys.push(tokenKey(text.ids));
+        tokenKeys.push(text.key);
       }
       const encoded = encode(window, { ...options, signal });
       // Awaited below; until then a failure must not count as unhandled, and the other windows need not go on.
@@ -92,39 +72,6 @@ async function inWindows(
     stop.abort(error);
     throw error;
   }
-}
-
-function concatenate(batch: readonly number[], window: readonly TokenizedText[]) {
-  const parts = batch.map((index) => window[index]?.ids ?? new Int32Array());
-  const lengths = Int32Array.from(parts, (part) => part.length);
-  const ids = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    ids.set(part, offset);
-    offset += part.length;
-  }
-  return { ids, lengths };
-}
-
-/** Puts the rows of a batch at the places of their texts, each in memory of its own. */
-function scatter(rows: Float32Array, batch: readonly number[], vectors: Float32Array[]): void {
-  const dimensions = rows.length / batch.length;
-  batch.forEach((index, row) => {
-    vectors[index] = rows.slice(row * dimensions, (row + 1) * dimensions);
-  });
-}
-
-/** The tokens of a batch, halved for good after memory ran out once. */
-function tokenBudget(initial: number, onNotice: ((message: string) => void) | undefined) {
-  let tokens = initial;
-  return {
-    current: () => tokens,
-    learn: ({ halvings }: EncodedBatch) => {
-      if (halvings === 0 || tokens <= SMALLEST_BUDGET) return;
-      tokens = Math.max(SMALLEST_BUDGET, tokens >> 1);
-      onNotice?.(`Memory ran out: batches were halved and hold ${tokens} tokens from now on.`);
-    },
-  };
 }
 
 function fingerprint(name: string, model: LocalModel, revision: string | undefined): ModelFingerprint {

@@ -13,7 +13,7 @@ async function modelWith(name: string, contents: Readonly<Record<string, unknown
     await mkdir(dirname(join(directory, file)), { recursive: true });
     await writeFile(join(directory, file), JSON.stringify(content));
   }
-  return { directory, name, graph: '', dtype: 'fp32', manifest: undefined, hashes: {} };
+  return { directory, name, graph: '', graphName: '', graphBytes: 0, dtype: 'fp32', manifest: undefined, hashes: {} };
 }
 
 const modules = (...kinds: readonly string[]) =>
