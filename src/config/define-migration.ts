@@ -70,6 +70,7 @@ function withDefaults(data: Parsed): MigrationDefinition {
     revision: data.revision,
     index: {
       ...data.index,
+      kind: data.index.kind,
       m: data.index.m,
       efConstruction: data.index.efConstruction,
       distance: data.index.distance,

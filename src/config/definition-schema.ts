@@ -65,7 +65,7 @@ const lists = z.union([wholeNumber(1, 32_768), oneOf(['reference', 'pgvector'])]
 
 const index = z.strictObject(
   {
-    kind: oneOf(['ivfflat', 'hnsw', 'none']).default('ivfflat'),
+    kind: oneOf(['ivfflat', 'hnsw', 'none']).optional(),
     lists: lists.default('reference'),
     m: wholeNumber(2, 100).optional(),
     efConstruction: wholeNumber(4, 1000).optional(),

@@ -11,7 +11,8 @@ export type Device = 'auto' | 'cpu' | 'cuda' | 'webgpu';
 export type Dtype = 'fp32' | 'fp16' | 'int8';
 
 export interface IndexSettings {
-  readonly kind: IndexKind;
+  /** That of the old index when undefined, else IVFFlat. */
+  readonly kind: IndexKind | undefined;
   /** IVFFlat: a number, `reference` for min(1000, max(100, √rows)), or `pgvector` for its own rule. */
   readonly lists: number | 'reference' | 'pgvector';
   /** HNSW. */

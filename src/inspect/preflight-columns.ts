@@ -158,7 +158,7 @@ function typeFindings(
     );
   }
   const { kind } = definition.index;
-  if (kind !== 'none' && !server.accessMethods.includes(kind)) {
+  if (kind !== undefined && kind !== 'none' && !server.accessMethods.includes(kind)) {
     findings.push(
       errorFinding(
         'method_missing',

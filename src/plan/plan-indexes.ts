@@ -1,13 +1,17 @@
 import type { Distance, MigrationDefinition } from '../config/types.ts';
 import { buildingIndexName } from '../sql/exchange.ts';
 import { fitIdentifier } from '../sql/identifiers.ts';
-import { createIndexSql, type IndexDefinition } from '../sql/index-definition.ts';
+import { createIndexSql, type IndexDefinition, parseIndexDefinition } from '../sql/index-definition.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import {
   chooseVectorIndex,
+  DEFAULT_KIND,
   ivfflatMemoryBytes,
+  keepOldOptions,
+  kindInPlaceOf,
   retargetVectorIndex,
   type VectorIndexChoice,
+  type VectorIndexKind,
   vectorIndexDefinition,
 } from '../sql/vector-index.ts';
 import { indexBytes } from './storage.ts';
@@ -22,20 +26,20 @@ export function planVectorIndexes(
   target: VectorTarget,
   distance: Distance,
 ): PlannedVectorIndex[] {
-  const { kind } = definition.index;
-  if (kind === 'none') return [];
-  const choice = chooseVectorIndex(
-    { ...definition.index, kind },
-    facts.rowsEstimate,
-    definition.dimensions,
-    MEMORY_LIMIT_BYTES,
-  );
+  const { kind: asked } = definition.index;
+  if (asked === 'none') return [];
+  const choose = (kind: VectorIndexKind): VectorIndexChoice =>
+    chooseVectorIndex({ ...definition.index, kind }, facts.rowsEstimate, definition.dimensions, MEMORY_LIMIT_BYTES);
   if (facts.annIndexes.length === 0) {
+    const kind = asked ?? DEFAULT_KIND;
+    const choice = choose(kind);
     const name = fitIdentifier(`${facts.table.name}_${definition.column}`, `_${kind}_idx`);
     return [planned(name, choice, vectorIndexDefinition(target, choice, distance), facts, target)];
   }
   const from = { column: definition.column, dimensions: facts.oldDimensions ?? 0 };
   return facts.annIndexes.map((index) => {
+    const old = parseIndexDefinition(index.definition);
+    const choice = keepOldOptions(choose(kindInPlaceOf(old, from.column, asked)), old);
     const made = retargetVectorIndex(index.definition, { from, target, choice, distance: definition.index.distance });
     return planned(index.name, choice, made, facts, target);
   });

@@ -162,11 +162,34 @@ export function retargetVectorIndex(sql: string, options: RetargetOptions): Inde
   return { ...old, method: choice.kind, options: choice.options, keys, predicate };
 }
 
+/** The kind for a column that had no index. */
+export const DEFAULT_KIND: VectorIndexKind = 'ivfflat';
+
 /** True when only the old index's own kind can have its operator class: HNSW for l1, Jaccard and sparse vectors, either's unprinted default. */
-export function keepsKind(definition: IndexDefinition, column: string): boolean {
+function keepsKind(definition: IndexDefinition, column: string): boolean {
   const { expression, operatorClass } = splitKey(definition.keys);
   if (operatorClass === '') return unquote(expression) !== column;
   return /sparsevec_|_l1_ops|bit_jaccard_ops/.test(operatorClass);
+}
+
+/** The kind that takes the place of an old index: the one asked for, else its own; its own also where no other can have its operator class. */
+export function kindInPlaceOf(
+  old: IndexDefinition,
+  column: string,
+  asked: VectorIndexKind | undefined,
+): VectorIndexKind {
+  return asked === undefined || keepsKind(old, column) ? kindOf(old) : asked;
+}
+
+/** m and ef_construction of an old HNSW index hold unless others are configured. */
+export function keepOldOptions(choice: VectorIndexChoice, old: IndexDefinition): VectorIndexChoice {
+  if (choice.kind !== 'hnsw' || old.method !== 'hnsw') return choice;
+  return { ...choice, options: { ...old.options, ...choice.options } };
+}
+
+/** Of an approximate index. */
+export function kindOf(old: IndexDefinition): VectorIndexKind {
+  return old.method === 'hnsw' ? 'hnsw' : 'ivfflat';
 }
 
 function withDistance(operatorClass: string, distance: IndexDistance | undefined): string {

@@ -5,10 +5,13 @@ import { type IndexDefinition, parseIndexDefinition, retargetExpression } from '
 import { tableSql } from '../sql/target.ts';
 import {
   chooseVectorIndex,
+  DEFAULT_KIND,
   distanceOf,
   type IndexDistance,
   ivfflatMemoryBytes,
-  keepsKind,
+  keepOldOptions,
+  kindInPlaceOf,
+  kindOf,
   maxIndexedDimensions,
   retargetIndex,
   retargetVectorIndex,
@@ -62,24 +65,25 @@ export async function planIndexes(ctx: MigrationContext, resolved: ResolvedMigra
   const others = live
     .filter((index) => !isVectorIndex(index))
     .map((index) => plain(index.name, retargetIndex(index.definition, from, target)));
-  const { kind } = ctx.definition.index;
-  if (kind === 'none') return others;
+  const { kind: asked } = ctx.definition.index;
+  if (asked === 'none') return others;
   refuseTooManyDimensions(resolved);
   const sources = [...live.filter(isVectorIndex), ...dropped].sort((a, b) => (a.name < b.name ? -1 : 1));
   if (sources.length === 0) {
+    const kind = asked ?? DEFAULT_KIND;
     const name = freeName(resolved, fitIdentifier(`${table.name}_${record.column}`, `_${kind}_idx`));
     const choice = choose(ctx, kind, await countRows(ctx, resolved, undefined), target.dimensions);
     const definition = vectorIndexDefinition(target, choice, ctx.definition.index.distance ?? 'cosine');
     return [...others, annIndex(name, definition, choice, target.dimensions)];
   }
-  return [...others, ...(await retargetAll(ctx, resolved, sources, kind))];
+  return [...others, ...(await retargetAll(ctx, resolved, sources, asked))];
 }
 
 async function retargetAll(
   ctx: MigrationContext,
   resolved: ResolvedMigration,
   sources: readonly SourceIndex[],
-  kind: VectorIndexKind,
+  asked: VectorIndexKind | undefined,
 ): Promise<PlannedIndex[]> {
   const { record, target } = resolved;
   const from = { column: record.column, dimensions: dimensionsOf(resolved) };
@@ -92,11 +96,11 @@ async function retargetAll(
     const rows = await countRows(ctx, resolved, predicate);
     const make = (choice: VectorIndexChoice): IndexDefinition =>
       retargetVectorIndex(source.definition, { from, target, choice, distance: pinned[i] });
-    const own = old.method === 'hnsw' ? 'hnsw' : 'ivfflat';
-    let choice = keepOldOptions(choose(ctx, keepsKind(old, from.column) ? own : kind, rows, target.dimensions), old);
+    const kind = kindInPlaceOf(old, from.column, asked);
+    let choice = keepOldOptions(choose(ctx, kind, rows, target.dimensions), old);
     // Two indexes that differ only in their kind would become the same one twice.
     if (seen.has(JSON.stringify(make(choice)))) {
-      choice = keepOldOptions(choose(ctx, own, rows, target.dimensions), old);
+      choice = keepOldOptions(choose(ctx, kindOf(old), rows, target.dimensions), old);
     }
     const definition = make(choice);
     seen.add(JSON.stringify(definition));
@@ -117,12 +121,6 @@ function distanceFor(
 
 function choose(ctx: MigrationContext, kind: VectorIndexKind, rows: number, dimensions: number): VectorIndexChoice {
   return chooseVectorIndex({ ...ctx.definition.index, kind }, rows, dimensions, MEMORY_LIMIT_BYTES);
-}
-
-/** m and ef_construction of an old HNSW index hold unless others are configured. */
-function keepOldOptions(choice: VectorIndexChoice, old: IndexDefinition): VectorIndexChoice {
-  if (choice.kind !== 'hnsw' || old.method !== 'hnsw') return choice;
-  return { ...choice, options: { ...old.options, ...choice.options } };
 }
 
 function plain(name: string, definition: IndexDefinition): PlannedIndex {

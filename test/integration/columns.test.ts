@@ -204,6 +204,24 @@ describe('indexes', () => {
     expect(Object.keys(await definitions()).sort()).toEqual(Object.keys(before).sort());
   });
 
+  it('keep their kinds, and an HNSW index its options, where no kind is asked for', async () => {
+    const watched = await makeTable('alike', 'vector(8)', 600);
+    await chain.db.query(
+      `CREATE INDEX alike_a ON alike USING hnsw (embedding vector_cosine_ops) WITH (m = 8);
+       CREATE INDEX alike_b ON alike USING ivfflat (embedding vector_l2_ops) WITH (lists = 3)`,
+    );
+    await walkChain(contextFor('alike'), watched, 'text, embedding, voice');
+    const { rows } = await chain.db.query<{ def: string }>(
+      `SELECT regexp_replace(indexdef, '^.* USING ', '') AS def FROM pg_indexes
+       WHERE tablename = 'alike' AND indexname IN ('alike_a', 'alike_b') ORDER BY indexname`,
+    );
+    expect(rows.map(({ def }) => def)).toEqual([
+      `hnsw (embedding vector_cosine_ops) WITH (m='8')`,
+      // l2 is IVFFlat's default, which Postgres does not print.
+      `ivfflat (embedding) WITH (lists='12')`,
+    ]);
+  });
+
   it.each(['none', 'hnsw'] as const)("of kind '%s' on a table that had none", async (kind) => {
     const table = `bare_${kind}`;
     const watched = await makeTable(table, 'vector(8)', 50);

@@ -18,6 +18,7 @@ const ODD: Partial<MigrationInput> = {
   table: { schema: 'Odd Schema', name: 'My "Table"' },
   text: 'The Text',
   column: 'Em bedding',
+  index: { kind: 'ivfflat' as const },
 };
 
 const nothing = async (): Promise<void> => undefined;
@@ -136,7 +137,7 @@ describe('an exchange on a table with every peculiarity', () => {
     ]);
   });
 
-  it('rebuilds every index of the column under its name and touches no other', async () => {
+  it('rebuilds every index of the column under its name, of the kind that is asked for, and touches no other', async () => {
     const { table, record } = await resolveMigration(context());
     const shown = table.indexes
       .filter((index) => !index.name.endsWith('_old') && !index.name.endsWith('_pkey'))

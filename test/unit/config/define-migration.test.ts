@@ -30,7 +30,7 @@ describe('defineMigration', () => {
       provider: 'local',
       revision: undefined,
       vectorType: 'vector',
-      index: { kind: 'ivfflat', lists: 'reference', m: undefined, efConstruction: undefined, distance: undefined },
+      index: { kind: undefined, lists: 'reference', m: undefined, efConstruction: undefined, distance: undefined },
       oldIndex: 'keep',
       oldColumn: 'keep',
       retentionDays: 7,

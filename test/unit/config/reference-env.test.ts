@@ -9,6 +9,7 @@ const reference: MigrationInput = {
   column: 'embedding',
   model: 'BAAI/bge-small-en-v1.5',
   dimensions: 384,
+  index: { kind: 'ivfflat' },
 };
 
 test('an empty environment leaves the reference case as it is pinned', () => {

@@ -74,6 +74,19 @@ describe('makePlan', () => {
     expect(index?.sql).toContain("lists = '316'");
   });
 
+  it('keeps the kind and the options of an old HNSW index unless another kind is asked for', () => {
+    const hnsw = {
+      name: 'old_hnsw',
+      method: 'hnsw' as const,
+      definition: "CREATE INDEX old_hnsw ON public.segments USING hnsw (embedding vector_ip_ops) WITH (m='32')",
+    };
+    const [alike] = plan({ annIndexes: [hnsw] }).indexes;
+    expect(alike).toMatchObject({ kind: 'hnsw', lists: undefined, notice: undefined });
+    expect(alike?.sql).toMatch(/USING hnsw .*vector_ip_ops"?\) WITH \(m = '32'\)/);
+    const [asked] = plan({ annIndexes: [hnsw] }, { index: { kind: 'ivfflat' } }).indexes;
+    expect(asked).toMatchObject({ kind: 'ivfflat', lists: 316 });
+  });
+
   it('says how much memory the reference formula needs at a million rows', () => {
     const [index] = plan({ rowsEstimate: 1_000_000 }).indexes;
     expect(index?.lists).toBe(1000);
