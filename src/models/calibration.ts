@@ -25,14 +25,13 @@ export interface CalibrationOptions {
   readonly signal?: AbortSignal;
 }
 
-/** On a CPU the activations of a batch should stay in the L2 cache; other devices want to be kept busy. */
+/** On a CPU the activations of a batch should stay in the L2 cache; other devices have a plan of their own. */
 const CANDIDATES_ON_CPU = [128, 256, 512, 1024, 2048];
-const CANDIDATES_ON_DEVICE = [4096, 8192, 16_384, 32_768, 65_536];
 const ROUNDS = 5;
 
-/** The budgets that are compared on a device. */
-export function candidatesFor(device: LocalModel['facts']['device']): readonly number[] {
-  return device === 'cpu' ? CANDIDATES_ON_CPU : CANDIDATES_ON_DEVICE;
+/** The budgets that are compared for a model where it runs. */
+export function candidatesFor({ devicePlan }: Pick<LocalModel, 'devicePlan'>): readonly number[] {
+  return devicePlan?.candidates ?? CANDIDATES_ON_CPU;
 }
 
 /** One turn: neighbours in length, all encoded with one budget. */
@@ -59,7 +58,7 @@ export class CalibrationRun {
     limits: Omit<BatchLimits, 'tokens'> = { texts: Number.POSITIVE_INFINITY },
   ) {
     this.#model = model;
-    this.#candidates = [...(options.candidates ?? candidatesFor(model.facts.device))].sort((a, b) => a - b);
+    this.#candidates = [...(options.candidates ?? candidatesFor(model))].sort((a, b) => a - b);
     this.#rounds = options.rounds ?? ROUNDS;
     this.#limits = limits;
   }

@@ -1,10 +1,9 @@
 import { ModelError, messageOf } from '../errors.ts';
+import { conciseReason } from './device-failure.ts';
+import { isOutOfMemory } from './out-of-memory.ts';
 import { normalizeRows, pool } from './pooling.ts';
 import type { GraphOutput, InferenceSession, PaddedBatch } from './session.ts';
 import type { EncodedBatch, SessionFacts, TokenBatch, WorkerSetup } from './worker-messages.ts';
-
-/** How ONNX Runtime's allocators say that memory ran out, on the CPU, CUDA and WebGPU. */
-const OUT_OF_MEMORY = /bad_alloc|fail(ed)? to allocate|allocation failed|out of memory|OUT_OF_MEMORY|BFCArena/i;
 
 /**
  * Runs a batch, pools and normalises it. When memory runs out the batch is halved and both halves are run, down to
@@ -20,8 +19,10 @@ export async function encodeBatch(
     return { vectors: await runBatch(session, setup, batch), halvings: 0 };
   } catch (error) {
     if (error instanceof ModelError) throw error;
-    if (!OUT_OF_MEMORY.test(messageOf(error))) {
-      throw new ModelError('inference_failed', `Inference failed: ${messageOf(error).trim()}.`, { cause: error });
+    if (!isOutOfMemory(messageOf(error))) {
+      throw new ModelError('inference_failed', `Inference failed: ${conciseReason(messageOf(error))}.`, {
+        cause: error,
+      });
     }
     if (batch.lengths.length === 1) throw tooLarge(batch, error);
   }
@@ -100,7 +101,7 @@ function halve(batch: TokenBatch): readonly [TokenBatch, TokenBatch] {
 function tooLarge(batch: TokenBatch, cause: unknown): ModelError {
   return new ModelError(
     'out_of_memory',
-    `Memory ran out on a single text of ${batch.ids.length} tokens: ${messageOf(cause).trim()}.`,
+    `Memory ran out on a single text of ${batch.ids.length} tokens: ${conciseReason(messageOf(cause))}.`,
     { hint: 'Lower EMBEDDING_THREADS, choose a smaller model or EMBEDDING_DTYPE=int8, or add memory.', cause },
   );
 }

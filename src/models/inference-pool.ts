@@ -79,7 +79,12 @@ export class InferencePool {
       process.off('exit', pool.#drain);
       throw error;
     });
-    pool.#threads = threads(facts);
+    try {
+      pool.#threads = threads(facts);
+    } catch (error) {
+      await pool.close();
+      throw error;
+    }
     return { pool, facts };
   }
 

@@ -1,5 +1,6 @@
 import type { Device, Dtype } from '../config/types.ts';
 import { ModelError } from '../errors.ts';
+import { type DevicePlan, planDevice } from './device-plan.ts';
 import { InferencePool } from './inference-pool.ts';
 import { readMachine } from './machine.ts';
 import { type ModelConfig, readModelConfig } from './model-config.ts';
@@ -11,8 +12,12 @@ import type { SessionFacts } from './worker-messages.ts';
 
 export interface LocalModelOptions {
   readonly device?: Device | undefined;
+  /** Which CUDA device; 0 unless said. */
+  readonly deviceId?: number | undefined;
+  /** Bytes of a device's memory that all sessions together may take, by estimate; what it has unless said. */
+  readonly gpuMemory?: number | undefined;
   readonly dtype?: Dtype | undefined;
-  /** Inference threads; unless said one a core, as far as the cores, the quota and the memory of this process go. */
+  /** Inference threads; unless said one a core, as far as the cores, the quota and the memory go, and two on a device. */
   readonly threads?: number | undefined;
   /** Where models are looked up by name. */
   readonly modelsDir?: string | undefined;
@@ -32,6 +37,10 @@ export interface LocalModel {
   readonly facts: SessionFacts;
   /** Inference threads at most. */
   readonly threads: number;
+  /** `cpu`, `webgpu`, or `cuda:` and the device's number. */
+  readonly device: string;
+  /** How large batches may be on a device; undefined on the CPU. */
+  readonly devicePlan: DevicePlan | undefined;
 }
 
 /**
@@ -44,23 +53,36 @@ export async function openLocalModel(model: string, options: LocalModelOptions =
   const tokenizer = loadTokenizer(files.directory, config);
   const [sample] = await tokenizer.tokenize(['reembed']);
   const setup = {
-    session: sessionOptions(files, options.device ?? 'auto'),
+    session: sessionOptions(files, options),
     pooling: config.pooling,
     normalize: config.normalize,
     padId: tokenizer.padId,
     sample: sample?.ids ?? Int32Array.of(tokenizer.padId),
   };
-  const threads = (facts: SessionFacts): number => countThreads(files, config, facts, options);
+  const plan = (facts: SessionFacts): DevicePlan | undefined => planFor(files, config, facts, options);
+  const threads = (facts: SessionFacts): number => plan(facts)?.sessions ?? countThreads(files, config, facts, options);
   const opened = await InferencePool.open(setup, { threads, onNotice: options.onNotice });
-  const problem = poolingProblem(files, config, opened.facts.graphPools);
-  if (problem === undefined) return { files, config, tokenizer, threads: opened.pool.threads, ...opened };
-  await opened.pool.close();
+  const { pool, facts } = opened;
+  const problem = poolingProblem(files, config, facts.graphPools);
+  if (problem === undefined) {
+    const device = facts.device === 'cuda' ? `cuda:${options.deviceId ?? 0}` : facts.device;
+    return { files, config, tokenizer, pool, facts, device, threads: pool.threads, devicePlan: plan(facts) };
+  }
+  await pool.close();
   throw problem;
 }
 
-/** A device other than the CPU is served by one thread. */
+function planFor(
+  files: ModelFiles,
+  { maxTokens }: ModelConfig,
+  { device, dimensions }: SessionFacts,
+  { gpuMemory, threads }: LocalModelOptions,
+): DevicePlan | undefined {
+  const { graphBytes, dtype } = files;
+  return device === 'cpu' ? undefined : planDevice({ graphBytes, dtype, dimensions, maxTokens }, gpuMemory, threads);
+}
+
 function countThreads(files: ModelFiles, config: ModelConfig, facts: SessionFacts, options: LocalModelOptions): number {
-  if (facts.device !== 'cpu') return 1;
   const session = {
     dtype: files.dtype,
     graphBytes: files.graphBytes,
@@ -73,12 +95,13 @@ function countThreads(files: ModelFiles, config: ModelConfig, facts: SessionFact
   return threads;
 }
 
-function sessionOptions(files: ModelFiles, device: Device): SessionOptions {
+function sessionOptions(files: ModelFiles, { device = 'auto', deviceId }: LocalModelOptions): SessionOptions {
   // What the manifest says is about its own graph, not about another precision beside it.
   const manifest = files.manifest?.dtype === files.dtype ? files.manifest : undefined;
   return {
     graph: files.graph,
     device,
+    deviceId,
     dtype: files.dtype,
     graphOptimizationLevel: manifest?.session?.graphOptimizationLevel,
     output: manifest?.output,
