@@ -6,6 +6,7 @@ import { readModel } from '../state/models.ts';
 import { listRecords, type MigrationRecord, type NewIndex, type SavedBackup } from '../state/records.ts';
 import { newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
 import { stateExists } from '../state/schema.ts';
+import { followText } from '../state/text-column.ts';
 import { annIndexesOn } from './facts.ts';
 import { listEvents, type MigrationEvent } from './list-events.ts';
 import { type ReconciledMigration, reconcile, type StatusPhase } from './reconcile.ts';
@@ -55,7 +56,7 @@ const SHOWN_EVENTS = 5;
 /**
  * The migration's state as the catalog bears it out. Counts by reading the whole table; changes nothing.
  *
- * @throws PreflightError `table_missing`, `extension_missing`
+ * @throws PreflightError `table_missing`, `extension_missing`, `text_renamed`, `text_gone`
  */
 export async function readStatus(ctx: MigrationContext): Promise<Status> {
   const { db, definition, runtime } = ctx;
@@ -63,7 +64,8 @@ export async function readStatus(ctx: MigrationContext): Promise<Status> {
   const extension = await readVectorExtension(db);
   const hasState = await stateExists(db, runtime.stateSchema);
   const records = hasState ? await listRecords(db, runtime.stateSchema) : [];
-  const seen = reconcile(definition, table, records);
+  const found = reconcile(definition, table, records);
+  const seen = found.record === undefined ? found : { ...found, record: await followText(ctx, found.record, table) };
   const target = newTarget(ctx, table, extension, seen.active, seen.record);
   const modelId = seen.record?.modelId ?? null;
   const rows =

@@ -9,6 +9,7 @@ import { defaultProbes, distanceOf } from '../sql/vector-index.ts';
 import type { MigrationContext } from '../state/context.ts';
 import type { MigrationRecord } from '../state/records.ts';
 import { findRecord, newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
+import { followText } from '../state/text-column.ts';
 
 /** Where a search looks and how. */
 export interface SearchSide {
@@ -37,11 +38,12 @@ const DEFAULT_EF_SEARCH = 40;
  * @throws PreflightError `not_expanded` for the new side before 005, `old_column_gone` for the old one after it was dropped
  */
 export async function readSearchSide(ctx: MigrationContext, wanted: 'old' | 'new' | 'active'): Promise<SearchSide> {
-  const record = await findRecord(ctx);
+  const stored = await findRecord(ctx);
   const table =
-    record === undefined
+    stored === undefined
       ? await readTable(ctx.db, ctx.definition.table)
-      : await readTableByOid(ctx.db, record.tableOid);
+      : await readTableByOid(ctx.db, stored.tableOid);
+  const record = stored === undefined ? undefined : await followText(ctx, stored, table);
   const active = record?.active ?? 'old';
   const side = wanted === 'active' ? active : wanted;
   const target = await targetOf(ctx, side, record, table);

@@ -6,6 +6,7 @@ import { provenanceOf, type VectorTarget } from '../sql/target.ts';
 import type { MigrationContext } from './context.ts';
 import { type MigrationRecord, readRecord } from './records.ts';
 import { stateExists } from './schema.ts';
+import { followText } from './text-column.ts';
 
 /** A migration's record with the table as the catalog has it now. */
 export interface ResolvedMigration {
@@ -14,6 +15,11 @@ export interface ResolvedMigration {
   readonly extension: VectorExtension;
   /** The new vectors: `target` before the swap, `column` after it. */
   readonly target: VectorTarget;
+}
+
+export interface ResolveOptions {
+  /** For what only takes columns away: it works whatever became of the text. */
+  readonly withoutText?: boolean;
 }
 
 /** The record of this migration, or undefined where 005 has not run, or its state was dropped. */
@@ -26,11 +32,14 @@ export async function findRecord(ctx: MigrationContext, db: Queryable = ctx.db):
 /**
  * Reads record, table and extension together.
  *
- * @throws PreflightError `not_expanded` when 005 has not run here, `table_missing` when the table was dropped since
+ * @throws PreflightError `not_expanded` when 005 has not run here, `table_missing` when the table was dropped since, `text_renamed`, `text_gone`
  */
-export async function resolveMigration(ctx: MigrationContext): Promise<ResolvedMigration> {
-  const record = await findRecord(ctx);
-  if (record === undefined) {
+export async function resolveMigration(
+  ctx: MigrationContext,
+  options: ResolveOptions = {},
+): Promise<ResolvedMigration> {
+  const stored = await findRecord(ctx);
+  if (stored === undefined) {
     throw new PreflightError(
       'not_expanded',
       `The migration "${ctx.definition.id}" has not been started in this database.`,
@@ -39,7 +48,8 @@ export async function resolveMigration(ctx: MigrationContext): Promise<ResolvedM
       },
     );
   }
-  const table = await readTableByOid(ctx.db, record.tableOid);
+  const table = await readTableByOid(ctx.db, stored.tableOid);
+  const record = options.withoutText === true ? stored : await followText(ctx, stored, table);
   const extension = await readVectorExtension(ctx.db);
   return { record, table, extension, target: newVectorTarget(record, table, extension, ctx.runtime.stateSchema) };
 }

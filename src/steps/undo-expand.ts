@@ -41,7 +41,7 @@ async function undoExpandLeased(ctx: MigrationContext, lease: Lease): Promise<bo
       },
     );
   }
-  const { record, table, target } = await resolveMigration(ctx);
+  const { record, table, target } = await resolveMigration(ctx, { withoutText: true });
   // An interrupted 007 down leaves constraints half made; after this step nobody would know of them.
   await finishUndo(ctx, 'expand', () => fillOld(ctx, lease));
   await rebuildOldIndexes(ctx, record, table);

@@ -1,9 +1,11 @@
+import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import { InterruptedError, type Step } from '../errors.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { acquireLease, type Lease } from '../state/lease.ts';
 import { resolveMigration } from '../state/resolve.ts';
 import { stateExists } from '../state/schema.ts';
 import { upgradeState } from '../state/state-version.ts';
+import { keepText } from '../state/text-column.ts';
 
 /** What a step works with once it holds the lease: `ctx.signal` also aborts at the time limit and when the lease is lost. */
 export interface Leased {
@@ -23,13 +25,17 @@ export async function withLease<T>(
 ): Promise<T> {
   if (await stateExists(ctx.db, ctx.runtime.stateSchema)) await upgradeState(ctx, step);
   // The lease lives in the state, which 005 makes: without it, say so instead of naming a table that nobody knows.
-  if (step !== 'expand') await resolveMigration(ctx);
+  if (step !== 'expand') await keepText(ctx, (await resolveMigration(ctx)).record);
   const lease = await acquireLease(ctx, step);
   const signals = [lease.lost, ...(ctx.signal === undefined ? [] : [ctx.signal])];
   const limit = startTimeLimit(ctx, step);
   if (limit !== undefined) signals.push(limit.signal);
   try {
     return await work({ ctx: { ...ctx, signal: AbortSignal.any(signals) }, lease });
+  } catch (error) {
+    // A column renamed under the running step: resolving it anew says which.
+    if (step !== 'expand' && sqlStateOf(error) === SQLSTATE.undefinedColumn) await resolveMigration(ctx);
+    throw error;
   } finally {
     limit?.clear();
     await (ctx.knexLock === undefined ? lease.release() : lease.park());

@@ -86,7 +86,7 @@ export async function finishUndo(ctx: MigrationContext, step: Step, fillMissing?
   const { stateSchema } = ctx.runtime;
   const reason = await readRecheck(ctx.db, stateSchema, ctx.definition.id);
   if (reason === undefined) return;
-  const resolved = await resolveMigration(ctx);
+  const resolved = await resolveMigration(ctx, { withoutText: step === 'expand' });
   if (resolved.record.active === 'new') return;
   // 005 down drops the new vectors, whatever text they are from.
   if (step !== 'expand') await forgetEditedRows(ctx, resolved, step);

@@ -1,0 +1,69 @@
+import type { TableInfo } from '../db/catalog-types.ts';
+import type { Queryable } from '../db/types.ts';
+import { PreflightError } from '../errors.ts';
+import { provenanceOf } from '../sql/target.ts';
+import { triggerName } from '../sql/trigger.ts';
+import type { MigrationContext } from './context.ts';
+import { type MigrationRecord, readRecord, updateRecord } from './records.ts';
+
+/**
+ * The record with the text column's present name: a migration goes on under a new name once the configuration says it. Before the swap the
+ * trigger must bear out that it is the same column; after it no vector depends on the text any more.
+ *
+ * @throws PreflightError `text_renamed`, or `text_gone` where nothing tells what became of it
+ */
+export async function followText(
+  ctx: Pick<MigrationContext, 'db' | 'definition'>,
+  record: MigrationRecord,
+  table: TableInfo,
+): Promise<MigrationRecord> {
+  const has = (name: string): boolean => table.columns.some((column) => column.name === name);
+  if (has(record.text)) return record;
+  const { text } = ctx.definition;
+  const renamed = await readWatchedText(ctx.db, record, table);
+  if (has(text) && (text === renamed || record.active === 'new')) return { ...record, text };
+  throw renamed === undefined ? textGone(record, table) : textRenamed(record, table, renamed);
+}
+
+/** Keeps what `followText` found, for all that reads the record itself. */
+export async function keepText(ctx: MigrationContext, record: MigrationRecord): Promise<void> {
+  const stored = await readRecord(ctx.db, ctx.runtime.stateSchema, record.id);
+  if (stored === undefined || stored.text === record.text) return;
+  await updateRecord(ctx.db, ctx.runtime.stateSchema, record.id, { text: record.text });
+}
+
+/** The column whose bytes the trigger compares: its condition follows a renaming. */
+async function readWatchedText(db: Queryable, record: MigrationRecord, table: TableInfo): Promise<string | undefined> {
+  const vector = record.active === 'new' ? (record.keptColumn ?? record.column) : record.target;
+  const { rows } = await db.query<{ name: string }>(
+    `SELECT a.attname AS name FROM pg_catalog.pg_trigger t
+     JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND d.objid = t.oid
+       AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = t.tgrelid
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = d.refobjsubid
+     WHERE t.tgrelid = $1 AND t.tgname = $2 AND a.attname <> ALL ($3::text[])`,
+    [table.oid, triggerName(record.id), [vector, ...Object.values(provenanceOf(vector))]],
+  );
+  return rows[0]?.name;
+}
+
+function textRenamed(record: MigrationRecord, table: TableInfo, now: string): PreflightError {
+  return new PreflightError(
+    'text_renamed',
+    `The text column "${record.text}" of ${table.schema}.${table.name} was renamed to "${now}" since "${record.id}" began.`,
+    {
+      hint: `Set text: '${now}' in reembed.config.ts (or REEMBED_TEXT_COLUMN), then run the same command again: it goes on where it stopped.`,
+      context: { was: record.text, now },
+    },
+  );
+}
+
+function textGone(record: MigrationRecord, table: TableInfo): PreflightError {
+  return new PreflightError(
+    'text_gone',
+    `${table.schema}.${table.name} has no column "${record.text}" any more, whose text "${record.id}" embeds.`,
+    {
+      hint: `Name it so again, or undo the migration with "reembed down --migration ${record.id}" and start again with another text.`,
+      context: { was: record.text },
+    },
+  );
+}
