@@ -12,6 +12,8 @@ export type ProgressEvent =
       readonly total: number;
       /** Rows per second over the last seconds. */
       readonly rate: number;
+      /** Tokens per second over the same time; undefined where nobody counts them. */
+      readonly tokenRate?: number | undefined;
       readonly etaSeconds: number | undefined;
     }
   | {

@@ -38,7 +38,9 @@ export async function produceWindow(
     const hash = textHash(row.text);
     const reason = produced.kind === 'failed' ? produced.reason : vectorFault(produced.vector, source.model);
     if (reason !== undefined) bad.push({ key: row.key, hash, reason });
-    else if (produced.kind === 'vector') good.push({ key: row.key, hash, vector: produced.vector });
+    else if (produced.kind === 'vector') {
+      good.push({ key: row.key, hash, vector: produced.vector, version: row.version });
+    }
   }
   return { good, bad, tokens: batch.tokens, truncated: batch.truncated };
 }

@@ -9,6 +9,7 @@ const MANY_TEXTS = 8;
 export function providerSource(provider: EmbeddingProvider): VectorSource {
   return {
     model: provider.model,
+    maxTokens: provider.maxTokens,
     async produce(rows, signal) {
       const texts = [...new Set(rows.map((row) => row.text))];
       const { produced, tokens, truncated } = await embedTexts(provider, texts, signal);

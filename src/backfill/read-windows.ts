@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Queryable } from '../db/types.ts';
-import { readWindowSql, type WindowOptions } from '../sql/read-window.ts';
+import { lastKeySql, readWindowSql, type WindowOptions } from '../sql/read-window.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import type { SourceRow } from './types.ts';
 
@@ -16,25 +16,31 @@ export interface Window {
   readonly isLast: boolean;
 }
 
-/** One window of pending rows behind `cursor`. */
+/** One window of pending rows: behind the key `after`, and not behind `upTo`. */
 export async function readWindow(
   db: Queryable,
   target: VectorTarget,
-  options: Omit<WindowOptions, 'afterCursor'>,
-  cursor: readonly string[] | null,
+  options: Omit<WindowOptions, 'afterCursor' | 'bounded'>,
+  range: { readonly after: readonly string[] | null; readonly upTo: readonly string[] | null },
   limits: WindowLimits,
 ): Promise<Window> {
-  const sql = readWindowSql(target, { ...options, afterCursor: cursor !== null });
-  const { rows } = await db.query<Record<string, string> & { candidates: number }>(sql, [
-    ...(cursor ?? []),
-    limits.rows,
-    limits.bytes,
-  ]);
-  const candidates = rows[0]?.candidates ?? 0;
+  const sql = readWindowSql(target, { ...options, afterCursor: range.after !== null, bounded: range.upTo !== null });
+  const params = [...(range.after ?? []), limits.rows, limits.bytes, ...(range.upTo ?? [])];
+  const { rows } = await db.query<Record<string, string> & { last: true | null }>(sql, params);
   return {
-    rows: rows.map((row) => ({ key: target.key.map((_, i) => row[`k${i}`] ?? ''), text: row.text ?? '' })),
-    isLast: candidates < limits.rows && rows.length === candidates,
+    rows: rows.map((row) => ({ key: keyOf(target, row), text: row.text ?? '', version: row.version })),
+    isLast: rows.length === 0 || (rows.length < limits.rows && rows.at(-1)?.last === true),
   };
+}
+
+/** The greatest key of the table at present; null when it is empty. */
+export async function readLastKey(db: Queryable, target: VectorTarget): Promise<readonly string[] | null> {
+  const { rows } = await db.query<Record<string, string>>(lastKeySql(target));
+  return rows[0] === undefined ? null : keyOf(target, rows[0]);
+}
+
+function keyOf(target: VectorTarget, row: Readonly<Record<string, unknown>>): readonly string[] {
+  return target.key.map((_, i) => String(row[`k${i}`]));
 }
 
 /** How long to wait before a walk that follows one without any success: locked rows are usually free a moment later. */

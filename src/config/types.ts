@@ -74,8 +74,10 @@ export interface RuntimeSettings {
   readonly batchBytes: number;
   /** Attempts a batch, the first one included (3). */
   readonly maxRetries: number;
-  /** Batches in flight (2). */
+  /** Batches that are embedded at a time (2). */
   readonly concurrency: number;
+  /** Batches that are written at a time (2). */
+  readonly writers: number;
   /** Stops resumably after so many milliseconds. */
   readonly timeLimitMs: number | undefined;
   /** Quarantined rows with which the swap still goes on (0). */

@@ -74,7 +74,13 @@ function expandStep(facts: PlanFacts, definition: MigrationDefinition, target: V
 }
 
 function fillStep(definition: MigrationDefinition, target: VectorTarget): PlannedStep {
-  const window = { modelId: MODEL_ID, migrationId: definition.id, afterCursor: true, skipQuarantined: true };
+  const window = {
+    modelId: MODEL_ID,
+    migrationId: definition.id,
+    afterCursor: true,
+    skipQuarantined: true,
+    bounded: true,
+  };
   return {
     name: `006_backfill_${definition.target}`,
     summary: 'reads pending rows in key order, embeds them, writes them under the guard; resumable at any point',

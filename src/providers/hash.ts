@@ -8,6 +8,8 @@ const PLACES = 4;
 /** Texts between two turns of the event loop. */
 const TEXTS_PER_TURN = 256;
 const WORD = /[\p{L}\p{N}]+/gu;
+const FNV_START = 0x811c9dc5;
+const FNV_PRIME = 0x01000193;
 
 /**
  * The provider `hash`: a hashed bag of words. A test model: deterministic, offline and fast, close only where texts
@@ -24,10 +26,10 @@ export function hashProvider(name: string): EmbeddingProvider {
       const tokenKeys: string[] = [];
       let tokens = 0;
       for (const text of texts) {
-        const words = wordsOf(text);
-        vectors.push(hashWords(words, dimensions));
-        tokenKeys.push(words.sort().join(' '));
-        tokens += words.length;
+        const hashed = hashText(text, dimensions);
+        vectors.push(hashed.vector);
+        tokenKeys.push(hashed.key);
+        tokens += hashed.words;
         if (vectors.length % TEXTS_PER_TURN === 0) await setImmediate();
         signal?.throwIfAborted();
       }
@@ -46,36 +48,84 @@ function hashDimensions(name: string): number {
   });
 }
 
+/** The bag of words of one text while it is filled: the vector's places, and sums by which equal bags know each other. */
+interface Bag {
+  readonly vector: Float32Array;
+  words: number;
+  sum: number;
+  mixedSum: number;
+}
+
+interface HashedText {
+  readonly vector: Float32Array;
+  readonly words: number;
+  /** Equal for texts of the same words, in whatever order. */
+  readonly key: string;
+}
+
+function hashText(text: string, dimensions: number): HashedText {
+  const bag: Bag = { vector: new Float32Array(dimensions), words: 0, sum: 0, mixedSum: 0 };
+  if (isAscii(text)) addAsciiWords(bag, text);
+  if (bag.words === 0) for (const word of wordsOf(text)) addWord(bag, fnv1a(word, FNV_START));
+  normalize(bag.vector, text);
+  return { vector: bag.vector, words: bag.words, key: `${bag.words}.${bag.sum}.${bag.mixedSum}` };
+}
+
 /** Lower-cased words; a text without any is its own only word, so that it has a vector too. */
-function wordsOf(text: string): string[] {
-  const words = text.normalize('NFKC').toLowerCase().match(WORD);
-  return words ?? [`\u0000${text}`];
+function wordsOf(text: string): readonly string[] {
+  return text.normalize('NFKC').toLowerCase().match(WORD) ?? [`\u0000${text}`];
 }
 
-function hashWords(words: readonly string[], dimensions: number): Float32Array {
-  const vector = new Float32Array(dimensions);
-  for (const word of words) addWord(vector, word);
-  if (isZeroVector(vector)) {
-    // Words that cancel each other out: one place for the text as a whole.
-    vector[mix(words.reduce((hash, word) => fnv1a(word, hash), 0)) % dimensions] = 1;
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false;
+  return true;
+}
+
+/** What `wordsOf` finds in a text of ASCII, hashed as it is read: no string is made of any word. */
+function addAsciiWords(bag: Bag, text: string): void {
+  let hash = FNV_START;
+  let inWord = false;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    const lower = code >= 0x41 && code <= 0x5a ? code | 0x20 : code;
+    if ((lower >= 0x61 && lower <= 0x7a) || (lower >= 0x30 && lower <= 0x39)) {
+      hash = Math.imul(hash ^ lower, FNV_PRIME);
+      inWord = true;
+    } else if (inWord) {
+      addWord(bag, hash >>> 0);
+      hash = FNV_START;
+      inWord = false;
+    }
   }
-  const length = norm(vector);
-  return vector.map((value) => value / length);
+  if (inWord) addWord(bag, hash >>> 0);
 }
 
-function addWord(vector: Float32Array, word: string): void {
-  let hash = fnv1a(word, 0x811c9dc5);
+function addWord(bag: Bag, wordHash: number): void {
+  const { vector } = bag;
+  let hash = wordHash;
   for (let place = 0; place < PLACES; place++) {
     hash = mix(hash + place);
     const index = (hash >>> 1) % vector.length;
     vector[index] = (vector[index] ?? 0) + (hash & 1 ? 1 : -1);
   }
+  bag.words += 1;
+  bag.sum = (bag.sum + wordHash) >>> 0;
+  bag.mixedSum = (bag.mixedSum + hash) >>> 0;
+}
+
+function normalize(vector: Float32Array, text: string): void {
+  if (isZeroVector(vector)) {
+    // Words that cancel each other out: one place for the text as a whole.
+    vector[mix(wordsOf(text).reduce((hash, word) => fnv1a(word, hash), 0)) % vector.length] = 1;
+  }
+  const length = norm(vector);
+  for (let i = 0; i < vector.length; i++) vector[i] = (vector[i] ?? 0) / length;
 }
 
 /** FNV-1a, 32 bits, over UTF-16 units. http://www.isthe.com/chongo/tech/comp/fnv/ */
 function fnv1a(text: string, start: number): number {
   let hash = start;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), FNV_PRIME);
   return hash >>> 0;
 }
 

@@ -29,6 +29,7 @@ export function localProvider(name: string, model: LocalModel, options: LocalPro
   const encode: EncodeWindow = (window, embed) => encoder.encode(window, embed);
   return {
     model: fingerprint(name, model, options.revision),
+    maxTokens: config.maxTokens,
     embed: (texts, embed) => inWindows(texts, (window) => tokenize(window, config.prefixes[embed.kind]), encode, embed),
     probe: () => probe(device, facts.dimensions, async () => encoder.encode(await tokenize(['ok'], ''))),
     close: () => pool.close(),

@@ -1,16 +1,19 @@
-import { countPendingUpTo } from '../backfill/count-pending.ts';
+import { hasPending } from '../backfill/count-pending.ts';
+import type { BackfillJob } from '../backfill/job.ts';
 import { providerSource } from '../backfill/provider-source.ts';
 import { runBackfill } from '../backfill/run-backfill.ts';
-import type { BackfillResult } from '../backfill/types.ts';
+import type { BackfillResult, Checkpoint } from '../backfill/types.ts';
 import { messageOf } from '../errors.ts';
+import { estimateRows } from '../inspect/facts.ts';
 import { tallyRows } from '../inspect/row-counts.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import type { Lease } from '../state/lease.ts';
 import { readModel, registerModel } from '../state/models.ts';
 import { clearQuarantine } from '../state/quarantine.ts';
-import { type MigrationRecord, updateRecord } from '../state/records.ts';
+import type { MigrationRecord } from '../state/records.ts';
 import { type ResolvedMigration, resolveMigration } from '../state/resolve.ts';
+import { updateUnderLease } from '../state/update-under-lease.ts';
 import { restoreMatching } from '../swap/restore.ts';
 import { servedModelChanged } from './definition-change.ts';
 import type { LazyProvider } from './provider.ts';
@@ -27,10 +30,11 @@ export async function embedPending(
   const resolved = await resolveMigration(ctx);
   const known = await recordedModel(ctx, resolved.record);
   if (known === 0) await refuseToMix(ctx, resolved.record, ctx.definition.model);
-  const pending = await countPendingUpTo(ctx.db, resolved.target, known, resolved.record.id, 1);
-  if (pending === 0) return undefined;
+  const { id, cursor } = resolved.record;
+  // The cursor is that of the recorded model's walk.
+  if (!(await hasPending(ctx.db, resolved.target, known, id, known === 0 ? null : cursor))) return undefined;
   const opened = await provider.get();
-  const modelId = await adoptModel(ctx, resolved, opened);
+  const modelId = await adoptModel(ctx, resolved, lease, opened);
   await takeBackBackups(ctx, resolved, modelId, lease);
   return backfill(ctx, lease, opened, modelId);
 }
@@ -58,6 +62,7 @@ async function refuseToMix(ctx: MigrationContext, record: MigrationRecord, model
 async function adoptModel(
   ctx: MigrationContext,
   resolved: ResolvedMigration,
+  lease: Lease,
   provider: EmbeddingProvider,
 ): Promise<number> {
   const { db, runtime } = ctx;
@@ -74,7 +79,7 @@ async function adoptModel(
         message: `The model changed since the last run: rows that the other model made are embedded again.`,
       });
     }
-    await updateRecord(db, runtime.stateSchema, record.id, { modelId, cursor: null, rowsWritten: 0 });
+    await updateUnderLease(ctx, lease, { modelId, cursor: null, rowsWritten: 0 });
   }
   return modelId;
 }
@@ -93,7 +98,8 @@ async function takeBackBackups(
     const { restored } = await restoreMatching(ctx, resolved, backup.path, modelId, {
       fence: { migrationId: record.id, token: lease.token },
     });
-    if (restored > 0) ctx.onProgress({ kind: 'notice', message: `${restored} vectors came back from ${backup.path}.` });
+    const vectors = restored === 1 ? '1 vector' : `${restored} vectors`;
+    if (restored > 0) ctx.onProgress({ kind: 'notice', message: `${vectors} came back from ${backup.path}.` });
   } catch (error) {
     throwIfStopped(ctx, 'fill');
     ctx.onProgress({ kind: 'warning', message: `The backup ${backup.path} could not be used: ${messageOf(error)}` });
@@ -106,39 +112,50 @@ async function backfill(
   provider: EmbeddingProvider,
   modelId: number,
 ): Promise<BackfillResult> {
-  const { db, runtime, definition } = ctx;
+  const { definition } = ctx;
   const { record, table, target, extension } = await resolveMigration(ctx);
-  const exact = table.estimatedRows < EXACT_COUNT_LIMIT;
-  const counted = exact ? await tallyRows(db, target, modelId, record.id) : undefined;
-  const rowsTotal = counted === undefined ? table.estimatedRows : counted.total - counted.skipped;
-  if (record.active === 'old')
-    await updateRecord(db, runtime.stateSchema, record.id, { phase: 'backfilling', rowsTotal });
+  const { rowsDone, rowsTotal } = await extent(ctx, { record, table, target, extension }, modelId);
+  if (record.active === 'old') {
+    await updateUnderLease(ctx, lease, { phase: 'backfilling', rowsTotal: rowsTotal ?? null });
+  }
   ctx.onProgress({
     kind: 'step',
     step: 'fill',
     message: `Embedding ${table.schema}.${table.name}.${record.text} with ${provider.model.name}`,
   });
-  const before = { written: record.rowsWritten, tokens: record.tokens, truncated: record.truncated };
-  const keep = async (
-    changes: { written: number; tokens: number; truncated: number },
-    cursor: readonly string[] | null,
-  ): Promise<void> =>
-    updateRecord(db, runtime.stateSchema, record.id, {
+  const keep = (changes: Omit<Checkpoint, 'cursor'>, cursor: readonly string[] | null): Promise<void> =>
+    updateUnderLease(ctx, lease, {
       cursor,
-      rowsWritten: before.written + changes.written,
-      tokens: before.tokens + changes.tokens,
-      truncated: before.truncated + changes.truncated,
+      rowsWritten: record.rowsWritten + changes.written,
+      tokens: record.tokens + changes.tokens,
+      truncated: record.truncated + changes.truncated,
     });
   const result = await runBackfill({
     ctx,
     to: { target, modelId, vectorOid: extension.vectorOid, fence: { migrationId: definition.id, token: lease.token } },
     source: providerSource(provider),
     cursor: record.cursor,
-    rowsDone: counted?.done ?? record.rowsWritten,
+    rowsDone,
     rowsTotal,
     signal: ctx.signal,
     onCheckpoint: (checkpoint) => keep(checkpoint, checkpoint.cursor),
   });
   await keep(result, null);
   return result;
+}
+
+/** How much there is and how much of it is done, for progress: counted in a small table, estimated in a large one. */
+async function extent(
+  ctx: MigrationContext,
+  { record, table, target }: ResolvedMigration,
+  modelId: number,
+): Promise<Pick<BackfillJob, 'rowsDone' | 'rowsTotal'>> {
+  const estimate = await estimateRows(ctx.db, table, false);
+  if (estimate < EXACT_COUNT_LIMIT) {
+    const { total, skipped, done } = await tallyRows(ctx.db, target, modelId, record.id);
+    return { rowsDone: done, rowsTotal: total - skipped };
+  }
+  // Before the table's first ANALYZE the planner guesses how wide a row is, and may be wrong by a factor; a sample is not.
+  const analyzed = table.estimatedRows >= 0;
+  return { rowsDone: record.rowsWritten, rowsTotal: analyzed ? estimate : undefined };
 }

@@ -5,8 +5,8 @@ import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
 import type { Lease } from '../state/lease.ts';
 import { clearQuarantine, listQuarantine } from '../state/quarantine.ts';
-import { updateRecord } from '../state/records.ts';
 import { resolveMigration } from '../state/resolve.ts';
+import { updateUnderLease } from '../state/update-under-lease.ts';
 import { finishUndo } from '../swap/undo.ts';
 import { assertSameDefinition } from './definition-change.ts';
 import { embedPending } from './embed-pending.ts';
@@ -59,11 +59,12 @@ export async function fillLeased(ctx: MigrationContext, lease: Lease, provider: 
   const rows = await tallyRows(ctx.db, target, record.modelId, record.id);
   await refuseQuarantined(ctx, rows);
   if (rows.pending > 0) {
-    const message = `${rows.pending} rows were written meanwhile and are pending again; 007 (or the same command) embeds them.`;
+    const written = rows.pending === 1 ? '1 row was' : `${rows.pending} rows were`;
+    const message = `${written} written meanwhile and pending again; 007 (or the same command) embeds what is left.`;
     ctx.onProgress({ kind: 'notice', message });
   }
   if (record.active === 'old') {
-    await updateRecord(ctx.db, ctx.runtime.stateSchema, record.id, { phase: 'backfilled', cursor: null });
+    await updateUnderLease(ctx, lease, { phase: 'backfilled', cursor: null });
   }
   if (run !== undefined) {
     await recordEvent(ctx.db, ctx.runtime.stateSchema, record.id, 'backfilled', { ...run, ...rows });
@@ -84,7 +85,7 @@ async function refuseQuarantined(ctx: MigrationContext, rows: RowTally): Promise
   const named = examples.map((row) => `${row.key.join('/')} (${row.reason})`).join('; ');
   throw new IntegrityError(
     'contamination',
-    `Vector store contamination detected: ${rows.quarantined} rows are in quarantine, ${ctx.runtime.maxQuarantined} are allowed: ${named}.`,
+    `Vector store contamination detected: ${rows.quarantined === 1 ? '1 row is' : `${rows.quarantined} rows are`} in quarantine, ${ctx.runtime.maxQuarantined} are allowed: ${named}.`,
     {
       step: 'fill',
       hint: 'Correct these rows and run the same command again, or set REEMBED_MAX_QUARANTINED.',

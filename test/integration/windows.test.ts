@@ -38,10 +38,11 @@ describe('a window of pending rows', () => {
     return [window.rows.map((row) => Number(row.key[0])), window.isLast];
   }
 
-  async function readAfter(after: number | null, rows: number, bytes: number): Promise<Window> {
+  async function readAfter(after: number | null, rows: number, bytes: number, upTo?: number): Promise<Window> {
     const { target, record } = await resolveMigration(chain.context());
     const options = { modelId: 1, migrationId: record.id, skipQuarantined: false };
-    return readWindow(chain.db, target, options, after === null ? null : [String(after)], { rows, bytes });
+    const range = { after: after === null ? null : [String(after)], upTo: upTo === undefined ? null : [String(upTo)] };
+    return readWindow(chain.db, target, options, range, { rows, bytes });
   }
 
   it('holds the rows whose texts fit in the bytes, to the byte', async () => {
@@ -69,6 +70,13 @@ describe('a window of pending rows', () => {
     expect(await read(5, 10, 1_000)).toEqual([[], true]);
     await chain.db.query('UPDATE segments SET text = NULL WHERE id = 5');
     expect(await read(3, 10, 1_000)).toEqual([[4], true]);
+  });
+
+  it('ends at the bound of the walk, which is in it', async () => {
+    const { rows, isLast } = await readAfter(1, 10, 1_000_000, 3);
+    expect([rows.map((row) => row.key), isLast]).toEqual([[['2'], ['3']], true]);
+    expect((await readAfter(1, 2, 1_000_000, 4)).isLast).toBe(false);
+    expect((await readAfter(3, 10, 1_000_000, 3)).rows).toEqual([]);
   });
 
   it('after window meets every row once, whatever the limits', async () => {

@@ -32,6 +32,7 @@ describe('loadRuntimeSettings', () => {
       batchBytes: 8_388_608,
       maxRetries: 3,
       concurrency: 2,
+      writers: 2,
       timeLimitMs: undefined,
       maxQuarantined: 0,
       backup: 'auto',

@@ -1,0 +1,17 @@
+import type { MigrationContext } from '../state/context.ts';
+import type { Checkpoint, VectorSource } from './types.ts';
+import type { WriteTarget } from './write-batch.ts';
+
+export interface BackfillJob {
+  readonly ctx: MigrationContext;
+  readonly to: WriteTarget;
+  readonly source: VectorSource;
+  /** Where the last run stopped; null walks from the beginning. */
+  readonly cursor: readonly string[] | null;
+  /** For progress: rows done before this run, and the estimate of all; undefined where it is to be taken from a sample. */
+  readonly rowsDone: number;
+  readonly rowsTotal: number | undefined;
+  readonly signal: AbortSignal | undefined;
+  /** Called a few times a second with what to keep for the next start. */
+  readonly onCheckpoint: ((checkpoint: Checkpoint) => Promise<void>) | undefined;
+}

@@ -1,0 +1,65 @@
+import { createForecast } from './forecast.ts';
+import type { BackfillJob } from './job.ts';
+import { withRetries } from './retry.ts';
+import { type SizeSample, sampleSizes } from './sample-sizes.ts';
+import type { DoneWindow } from './walk.ts';
+
+const CHECKPOINT_MS = 500;
+
+export interface Totals {
+  written: number;
+  quarantined: number;
+  tokens: number;
+  truncated: number;
+}
+
+export interface Reporter {
+  /** Tells progress, and keeps the cursor in the state a few times a second. */
+  settle(done: DoneWindow): Promise<void>;
+  /** Waits for what still asks the database. */
+  close(): Promise<void>;
+}
+
+/** Adds each window that is done to `totals`, and tells about it. */
+export function createReporter(job: BackfillJob, totals: Totals): Reporter {
+  const forecast = createForecast(job.source.maxTokens);
+  let rowsTotal = job.rowsTotal;
+  let sampling: Promise<void> | undefined;
+  let lastCheckpoint = 0;
+
+  function learn({ sizes, pending }: SizeSample): void {
+    forecast.learnSizes(sizes);
+    rowsTotal ??= job.rowsDone + totals.written + pending;
+  }
+
+  function tell(): void {
+    const done = job.rowsDone + totals.written;
+    if (rowsTotal === undefined) return;
+    const { rowRate, tokenRate, etaSeconds } = forecast.look(Math.max(0, rowsTotal - done));
+    job.ctx.onProgress({ kind: 'rows', done, total: Math.max(done, rowsTotal), rate: rowRate, tokenRate, etaSeconds });
+  }
+
+  return {
+    async settle(window) {
+      totals.written += window.written;
+      totals.quarantined += window.quarantined;
+      totals.tokens += window.tokens;
+      totals.truncated += window.truncated;
+      forecast.add(window);
+      tell();
+      // Not before the first window: where it is the only one, nobody needs to know.
+      sampling ??= sample(job).then(learn, () => undefined);
+      if (Date.now() - lastCheckpoint < CHECKPOINT_MS) return;
+      lastCheckpoint = Date.now();
+      const checkpoint = { cursor: window.last, ...totals };
+      const retry = { attempts: job.ctx.runtime.maxRetries, signal: job.signal };
+      await withRetries(async () => job.onCheckpoint?.(checkpoint), retry);
+    },
+    close: async () => sampling,
+  };
+}
+
+/** Without an estimate of what is left (0) there is nothing to forecast. */
+async function sample({ ctx, to, rowsTotal }: BackfillJob): Promise<SizeSample> {
+  return rowsTotal === 0 ? { sizes: [], pending: 0 } : sampleSizes(ctx.db, to.target, to.modelId);
+}
