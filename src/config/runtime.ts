@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { ConfigError } from '../errors.ts';
+import { defaultCacheDir } from './default-cache-dir.ts';
 import {
   type Environment,
   envBytes,
@@ -24,10 +25,13 @@ const runtimeSchema = z.object({
     nameProblem(text) === undefined ? text : undefined,
   ),
   EMBEDDING_DEVICE: envOneOf('auto', 'cpu', 'cuda', 'webgpu'),
+  EMBEDDING_DEVICE_ID: envWhole(0, 1023),
+  EMBEDDING_GPU_MEMORY: envBytes(64 * 1024 ** 2, 1024 ** 4),
   EMBEDDING_DTYPE: envOneOf('fp32', 'fp16', 'int8'),
   EMBEDDING_BATCH_SIZE: envWhole(1, 4096),
   EMBEDDING_THREADS: envWhole(1, 1024),
   REEMBED_MODELS_DIR: envText('a directory'),
+  REEMBED_CACHE_DIR: envText('a directory'),
   REEMBED_BATCH_ROWS: envWhole(1, 100_000),
   REEMBED_BATCH_BYTES: envBytes(1024, 256 * 1024 ** 2),
   REEMBED_MAX_RETRIES: envWhole(1, 100),
@@ -66,10 +70,13 @@ export function loadRuntimeSettings(env: Environment = process.env, cwd = proces
     dataDir: resolve(cwd, values.REEMBED_DATA_DIR ?? '.reembed/data'),
     stateSchema: values.REEMBED_STATE_SCHEMA ?? 'reembed',
     device: values.EMBEDDING_DEVICE ?? 'auto',
+    deviceId: values.EMBEDDING_DEVICE_ID,
+    gpuMemory: values.EMBEDDING_GPU_MEMORY,
     dtype: values.EMBEDDING_DTYPE,
     batchSize: values.EMBEDDING_BATCH_SIZE,
     threads: values.EMBEDDING_THREADS,
     modelsDir: values.REEMBED_MODELS_DIR === undefined ? undefined : resolve(cwd, values.REEMBED_MODELS_DIR),
+    cacheDir: resolve(cwd, values.REEMBED_CACHE_DIR ?? defaultCacheDir()),
     batchRows: values.REEMBED_BATCH_ROWS ?? 1000,
     batchBytes: values.REEMBED_BATCH_BYTES ?? 8 * 1024 ** 2,
     maxRetries: values.REEMBED_MAX_RETRIES ?? 3,

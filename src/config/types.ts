@@ -65,6 +65,10 @@ export interface RuntimeSettings {
   /** `REEMBED_STATE_SCHEMA`, `reembed`. */
   readonly stateSchema: string;
   readonly device: Device;
+  /** Which CUDA device, counted from 0: `EMBEDDING_DEVICE_ID`. */
+  readonly deviceId: number | undefined;
+  /** Bytes of a device's memory that batches are planned for: `EMBEDDING_GPU_MEMORY`. */
+  readonly gpuMemory: number | undefined;
   readonly dtype: Dtype | undefined;
   readonly batchSize: number | undefined;
   readonly threads: number | undefined;
@@ -92,4 +96,6 @@ export interface RuntimeSettings {
   readonly log: 'text' | 'json';
   /** Where models are looked up by name: `REEMBED_MODELS_DIR`; `~/.cache/reembed/models` when undefined. */
   readonly modelsDir: string | undefined;
+  /** Where calibrations are kept: `REEMBED_CACHE_DIR`, `~/.cache/reembed`. */
+  readonly cacheDir: string;
 }

@@ -1,11 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { Calibration } from './calibration.ts';
 import type { LocalModel } from './local-model.ts';
 import { readMachine } from './machine.ts';
+
+export { defaultCacheDir } from '../config/default-cache-dir.ts';
 
 /** What a calibration holds for: with any of these different, another budget may be the best. */
 export interface CalibrationKey {
@@ -13,6 +14,7 @@ export interface CalibrationKey {
   readonly arch: string;
   readonly cores: number;
   readonly threads: number;
+  /** With its number, and the largest batch that its memory was planned for. */
   readonly device: string;
   /** sha256 of the graph. */
   readonly graph: string;
@@ -48,21 +50,16 @@ const entrySchema = z.object({
   }),
 });
 
-/** Where calibrations are kept unless a directory is configured. */
-export function defaultCacheDir(): string {
-  return join(homedir(), '.cache', 'reembed');
-}
-
 /** The key of `model` on this machine. `batchSize` limits the texts of a batch. */
 export function calibrationKey(model: LocalModel, batchSize?: number): CalibrationKey {
   const { cpu, arch, cores } = readMachine();
-  const { files, facts, threads } = model;
+  const { files, facts, threads, device, devicePlan } = model;
   return {
     cpu,
     arch,
     cores,
     threads,
-    device: facts.device,
+    device: devicePlan === undefined ? device : `${device}, up to ${devicePlan.candidates.at(-1)} tokens`,
     graph: files.hashes[files.graphName] ?? '',
     dtype: files.dtype,
     runtime: facts.runtime,

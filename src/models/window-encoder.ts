@@ -7,8 +7,8 @@ import type { LocalModel } from './local-model.ts';
 import type { TokenizedText } from './tokenizer.ts';
 import type { EncodedBatch } from './worker-messages.ts';
 
-/** Tokens of a batch before anything is known: on the CPU what stays in the L2 cache, elsewhere what keeps the device busy. */
-const FIRST_BUDGET = { cpu: 512, device: 16_384 };
+/** Tokens of a batch on the CPU before anything is known: what stays in the L2 cache. A device has a plan of its own. */
+const FIRST_BUDGET_ON_CPU = 512;
 const SMALLEST_BUDGET = 32;
 /** Windows with fewer texts never calibrate: a web server's queries are no backfill. */
 const CALIBRATION_TEXTS = 512;
@@ -20,6 +20,8 @@ export interface WindowEncoderOptions {
   readonly batchSize?: number | undefined;
   /** Where calibrations are kept; without it every process calibrates anew. */
   readonly cacheDir?: string | undefined;
+  /** Found already: nothing is measured or looked up. */
+  readonly calibration?: Calibration | undefined;
   readonly onNotice?: ((message: string) => void) | undefined;
 }
 
@@ -45,8 +47,9 @@ export class WindowEncoder {
     this.#model = model;
     this.#options = options;
     const kind = model.facts.device === 'cpu' ? 'cpu' : 'device';
-    this.#budget = FIRST_BUDGET[kind];
+    this.#budget = model.devicePlan?.tokens ?? FIRST_BUDGET_ON_CPU;
     this.#overhead = BATCH_OVERHEAD[kind];
+    if (options.calibration !== undefined) this.#use(options.calibration);
   }
 
   /** Tokens of a batch at most, padding counted in. */
@@ -77,9 +80,14 @@ export class WindowEncoder {
 
   async #recall(): Promise<void> {
     const { cacheDir, batchSize } = this.#options;
-    if (cacheDir === undefined) return;
-    this.#calibration = await readCalibration(cacheDir, calibrationKey(this.#model, batchSize));
-    this.#budget = this.#calibration?.budget ?? this.#budget;
+    if (cacheDir === undefined || this.#calibration !== undefined) return;
+    const found = await readCalibration(cacheDir, calibrationKey(this.#model, batchSize));
+    if (found !== undefined) this.#use(found);
+  }
+
+  #use(calibration: Calibration): void {
+    this.#calibration = calibration;
+    this.#budget = calibration.budget;
   }
 
   async #encodePlainly(
@@ -146,8 +154,7 @@ export class WindowEncoder {
     const result = run.result();
     if (result === undefined) return;
     this.#settled = true;
-    this.#calibration = result;
-    this.#budget = result.budget;
+    this.#use(result);
     this.#options.onNotice?.(`Calibrated on your texts: ${calibrationLine(result)}`);
     await this.#remember();
   }

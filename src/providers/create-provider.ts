@@ -8,14 +8,20 @@ import type { EmbeddingProvider } from './types.ts';
 
 export interface ProviderOptions {
   readonly device?: Device | undefined;
+  /** Which CUDA device; 0 unless said. */
+  readonly deviceId?: number | undefined;
+  /** Bytes of a device's memory that batches are planned for, by estimate; what it has unless said. */
+  readonly gpuMemory?: number | undefined;
   /** The model's own choice unless said. */
   readonly dtype?: Dtype | undefined;
-  /** Inference threads; one a core unless said. */
+  /** Inference threads; unless said one a core, as far as the cores, the quota and the memory of this process go. */
   readonly threads?: number | undefined;
   /** Texts an inference batch at most. */
   readonly batchSize?: number | undefined;
   /** Where models are looked up by name; `~/.cache/reembed/models` unless said. */
   readonly modelsDir?: string | undefined;
+  /** Where calibrations are kept; without it every process that embeds much calibrates anew. */
+  readonly cacheDir?: string | undefined;
   /** Told the device that is really used, and when memory ran out. */
   readonly onNotice?: ((message: string) => void) | undefined;
 }
@@ -46,10 +52,10 @@ async function openProvider(
       return fileProvider(reference);
     case 'local': {
       const model = await openLocalModel(reference.model, options);
-      const { device, note } = model.facts;
+      const { note } = model.facts;
       const threads = `${model.threads} ${model.threads === 1 ? 'thread' : 'threads'}`;
       const because = note === undefined ? '' : `; ${note}`;
-      options.onNotice?.(`${reference.model} (${model.files.dtype}) runs on ${device}, ${threads}${because}`);
+      options.onNotice?.(`${reference.model} (${model.files.dtype}) runs on ${model.device}, ${threads}${because}`);
       return localProvider(reference.model, model, { ...options, revision: reference.revision });
     }
   }

@@ -19,10 +19,13 @@ export interface EncodeOptions {
 /** The application's front: texts in, vectors out. Close it when done. */
 export class EmbeddingsService {
   readonly model: ModelFingerprint;
+  /** Where texts are embedded, e.g. `cpu (2 threads)` or `cuda:0 (2 threads)`; the provider's name where no model runs here. */
+  readonly device: string;
   readonly #provider: EmbeddingProvider;
 
   private constructor(provider: EmbeddingProvider) {
     this.model = provider.model;
+    this.device = provider.device ?? provider.model.provider;
     this.#provider = provider;
   }
 
@@ -37,7 +40,8 @@ export class EmbeddingsService {
 
   /**
    * Opens the model that the environment names: `EMBEDDING_PROVIDER`, `EMBEDDING_MODEL`, `EMBEDDING_DIMENSIONS`,
-   * `EMBEDDING_DEVICE`, `EMBEDDING_DTYPE`, `EMBEDDING_THREADS`, `EMBEDDING_BATCH_SIZE`, `REEMBED_MODELS_DIR`.
+   * `EMBEDDING_DEVICE`, `EMBEDDING_DEVICE_ID`, `EMBEDDING_GPU_MEMORY`, `EMBEDDING_DTYPE`, `EMBEDDING_THREADS`,
+   * `EMBEDDING_BATCH_SIZE`, `REEMBED_MODELS_DIR`, `REEMBED_CACHE_DIR`.
    * @throws ConfigError naming each variable that is wrong; else as `init`.
    */
   static async initFromEnv(
@@ -45,15 +49,20 @@ export class EmbeddingsService {
       readonly env?: Readonly<Record<string, string | undefined>>;
     } = {},
   ): Promise<EmbeddingsService> {
-    const { device, dtype, threads, batchSize, modelsDir } = loadRuntimeSettings(options.env);
+    const { device, deviceId, gpuMemory, dtype, threads, batchSize, modelsDir, cacheDir } = loadRuntimeSettings(
+      options.env,
+    );
     const { onNotice } = options;
     return EmbeddingsService.init({
       model: modelFromEnv(options.env),
       device,
+      deviceId,
+      gpuMemory,
       dtype,
       threads,
       batchSize,
       modelsDir,
+      cacheDir,
       onNotice,
     });
   }

@@ -16,7 +16,7 @@ export interface LocalProviderOptions extends WindowEncoderOptions {
 /** The provider `local`: a model on this machine. Takes over `model` and closes it. */
 export function localProvider(name: string, model: LocalModel, options: LocalProviderOptions = {}): EmbeddingProvider {
   const { tokenizer, pool, config, facts, threads } = model;
-  const device = `${facts.device} (${threads} ${threads === 1 ? 'thread' : 'threads'})`;
+  const device = `${model.device} (${threads} ${threads === 1 ? 'thread' : 'threads'})`;
   const encoder = new WindowEncoder(model, options);
 
   async function tokenize(texts: readonly string[], prefix: string): Promise<readonly TokenizedText[]> {
@@ -30,6 +30,7 @@ export function localProvider(name: string, model: LocalModel, options: LocalPro
   return {
     model: fingerprint(name, model, options.revision),
     maxTokens: config.maxTokens,
+    device,
     embed: (texts, embed) => inWindows(texts, (window) => tokenize(window, config.prefixes[embed.kind]), encode, embed),
     probe: () => probe(device, facts.dimensions, async () => encoder.encode(await tokenize(['ok'], ''))),
     close: () => pool.close(),

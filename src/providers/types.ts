@@ -47,6 +47,8 @@ export interface EmbedOptions {
 /** Text to vectors. Implementations never block the event loop for long and never return a vector that they did not compute. */
 export interface EmbeddingProvider {
   readonly model: ModelFingerprint;
+  /** Where the model runs, e.g. `cuda:0 (2 threads)`; undefined where none runs on this machine. */
+  readonly device?: string | undefined;
   /** Tokens of a text at most, where it is known; longer texts are cut there. */
   readonly maxTokens?: number | undefined;
   /** @throws ProviderError or ModelError; never resolves with fewer vectors than texts. */

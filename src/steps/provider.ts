@@ -18,10 +18,13 @@ export function lazyProvider(
   const open = (): Promise<EmbeddingProvider> =>
     createProvider(reference, {
       device: ctx.runtime.device,
+      deviceId: ctx.runtime.deviceId,
+      gpuMemory: ctx.runtime.gpuMemory,
       dtype: ctx.runtime.dtype,
       threads: ctx.runtime.threads,
       batchSize: ctx.runtime.batchSize,
       modelsDir: ctx.runtime.modelsDir,
+      cacheDir: ctx.runtime.cacheDir,
       onNotice: (message) => ctx.onProgress({ kind: 'notice', message }),
     });
   return {

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export const ROOT = join(import.meta.dirname, '../..');
@@ -15,10 +16,14 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
+/** Not the user's own: what a test calibrates stays with the tests of this run. */
+const CACHE = join(tmpdir(), `reembed-cli-cache-${process.pid}`);
+
 /** This process's environment without its own settings of the database, the model and Node. */
 export function cliEnvironment(env: CliOptions['env'] = {}): NodeJS.ProcessEnv {
   const own = /^(DATABASE_URL|REEMBED_|EMBEDDING_|NODE_OPTIONS|NODE_ENV)/;
-  return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name))), ...env };
+  const kept = Object.entries(process.env).filter(([name]) => !own.test(name));
+  return { ...Object.fromEntries(kept), REEMBED_CACHE_DIR: CACHE, ...env };
 }
 
 /** Runs the real binary to its end. */

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { serverSettings } from '../../../src/config/database-settings.ts';
+import { defaultCacheDir } from '../../../src/config/default-cache-dir.ts';
 import { referenceVariables } from '../../../src/config/reference-env.ts';
 import { loadRuntimeSettings, requireDatabaseUrl, runtimeVariables } from '../../../src/config/runtime.ts';
 import { ConfigError } from '../../../src/errors.ts';
@@ -24,10 +25,13 @@ describe('loadRuntimeSettings', () => {
       dataDir: '/project/.reembed/data',
       stateSchema: 'reembed',
       device: 'auto',
+      deviceId: undefined,
+      gpuMemory: undefined,
       dtype: undefined,
       batchSize: undefined,
       threads: undefined,
       modelsDir: undefined,
+      cacheDir: defaultCacheDir(),
       batchRows: 1000,
       batchBytes: 8_388_608,
       maxRetries: 3,
@@ -76,6 +80,8 @@ describe('loadRuntimeSettings', () => {
   test('names every wrong variable at once, each with what was expected', () => {
     const wrong = {
       EMBEDDING_DEVICE: 'tpu',
+      EMBEDDING_DEVICE_ID: 'first',
+      EMBEDDING_GPU_MEMORY: 'half',
       EMBEDDING_DTYPE: 'int4',
       EMBEDDING_BATCH_SIZE: '0',
       EMBEDDING_THREADS: 'all',
@@ -93,7 +99,7 @@ describe('loadRuntimeSettings', () => {
     };
     const { message, code } = failure(() => loadRuntimeSettings(wrong));
     expect(code).toBe('config_invalid');
-    expect(message).toMatch(/^The environment has 15 problems:\n/);
+    expect(message).toMatch(/^The environment has 17 problems:\n/);
     for (const name of Object.keys(wrong)) expect(message).toMatch(new RegExp(`^  ${name} is .+, expected `, 'm'));
     expect(message).toContain('REEMBED_BATCH_ROWS is "1e3", expected a whole number from 1 to 100000');
   });
