@@ -77,41 +77,9 @@ def link(source: Path, target: Path) -> None:
         target.symlink_to(source)
 
 
-def weights_of(graph: Path, expected: dict) -> dict:
-    """The state dict of a BERT from the constants of its ONNX export.
-
-    Exporters keep the names of embeddings, biases and layer norms behind a prefix, but transpose the matrices and call
-    them onnx::MatMul_<n>. Each is known by the bias that is added to its product.
-    """
-    import onnx
-    from onnx import numpy_helper
-
-    model = onnx.load(graph)
-    constants = {constant.name: constant for constant in model.graph.initializer}
-    readers: dict[str, list] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    named = {}
-    for name in constants:
-        for key in expected:
-            if name == key or name.endswith(f".{key}"):
-                named[key] = numpy_helper.to_array(constants[name])
-    for node in model.graph.node:
-        if node.op_type != "MatMul" or node.input[1] not in constants:
-            continue
-        adds = [reader for reader in readers.get(node.output[0], []) if reader.op_type == "Add"]
-        biases = [name for add in adds for name in add.input if name in constants and name.endswith(".bias")]
-        for bias in biases:
-            key = next((key for key in expected if bias == key or bias.endswith(f".{key}")), None)
-            if key is not None:
-                weight = numpy_helper.to_array(constants[node.input[1]])
-                named[key.removesuffix("bias") + "weight"] = weight.T
-    return named
-
-
 def write_weights(target: Path) -> None:
     import torch
+    from onnx_weights import read_weights
     from safetensors.torch import save_file
     from transformers import AutoConfig, BertModel
 
@@ -121,7 +89,7 @@ def write_weights(target: Path) -> None:
                  "only a BERT's weights are read from ONNX.")
     model = BertModel(config, add_pooling_layer=False).eval()
     expected = model.state_dict()
-    weights = weights_of(target / "onnx" / "model.onnx", expected)
+    weights = read_weights(target / "onnx" / "model.onnx", expected)
     missing = [key for key in expected if key not in weights and not key.endswith(("position_ids", "token_type_ids"))]
     if missing:
         sys.exit(f"{target / 'onnx' / 'model.onnx'} has no constant for {', '.join(missing[:5])} ({len(missing)} in all).")

@@ -29,7 +29,7 @@ interface TransformersJs {
     from_pretrained(
       model: string,
       options: LoadOptions,
-    ): Promise<(inputs: object) => Promise<{ readonly sentence_embedding: Tensor }>>;
+    ): Promise<(inputs: object) => Promise<{ readonly sentence_embedding?: Tensor }>>;
   };
 }
 
@@ -41,7 +41,7 @@ Object.assign(library.env, {
   allowLocalModels: true,
   allowRemoteModels: false,
 });
-const embedBatch = dtype === 'int8' ? await openPooledGraph() : await openPipeline();
+const embedBatch = dtype === 'int8' ? await openInt8Graph() : await openPipeline();
 const settings = Object.fromEntries([
   ['one by one', inBatches(1)],
   ...[8, 32].map((size): [string, Encode] => [`batches of ${size} as they come`, inBatches(size)]),
@@ -59,15 +59,22 @@ async function openPipeline(): Promise<(texts: readonly string[]) => Promise<Ten
   return (texts) => extract(texts, { pooling, normalize: normalize === 'true' });
 }
 
-/** The very int8 graph that reembed runs, which pools by itself: what is left is the difference of the engines. */
-async function openPooledGraph(): Promise<(texts: readonly string[]) => Promise<Tensor>> {
+/** The very int8 graph that reembed runs: what is left is the difference of the engines. No pipeline reads one that pools by itself. */
+async function openInt8Graph(): Promise<(texts: readonly string[]) => Promise<Tensor>> {
   const tokenize = await library.AutoTokenizer.from_pretrained(basename(directory));
   const run = await library.AutoModel.from_pretrained(basename(directory), {
     dtype,
     device: 'cpu',
     session_options: { intraOpNumThreads: Number(threads), graphOptimizationLevel: 'disabled' },
   });
-  return async (texts) => (await run(await tokenize(texts, { padding: true, truncation: true }))).sentence_embedding;
+  const embed = async (texts: readonly string[]) =>
+    (await run(await tokenize(texts, { padding: true, truncation: true }))).sentence_embedding;
+  if ((await embed(['a text'])) === undefined) return openPipeline();
+  return async (texts) => {
+    const vectors = await embed(texts);
+    if (vectors === undefined) throw new Error(`${directory} gave no sentence_embedding.`);
+    return vectors;
+  };
 }
 
 function inBatches(size: number): Encode {
