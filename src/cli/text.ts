@@ -1,6 +1,8 @@
+import { plural } from '../plural.ts';
+
 /** `1 row`, `1,000 rows`. */
-export function count(value: number, singular: string, plural = `${singular}s`): string {
-  return `${number(value)} ${value === 1 ? singular : plural}`;
+export function count(value: number, one: string, many?: string): string {
+  return `${number(value)} ${plural(value, one, many)}`;
 }
 
 export function number(value: number): string {

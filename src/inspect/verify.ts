@@ -1,3 +1,4 @@
+import { plural } from '../plural.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
@@ -99,10 +100,13 @@ function completeness(
   const written = record.active === 'new' ? provenance.unrecorded : 0;
   const missing = Math.max(0, rows.pending - written);
   const limit = ctx.runtime.maxQuarantined;
-  const parts = [`${rows.done + Math.min(written, rows.pending)} of ${rows.total} rows have a vector`];
+  const parts = [
+    `${rows.done + Math.min(written, rows.pending)} of ${rows.total} ${plural(rows.total, 'row has', 'rows have')} a vector`,
+  ];
   if (missing > 0) parts.push(`${missing} are missing`);
-  if (rows.skipped > 0) parts.push(`${rows.skipped} have no text`);
-  if (rows.quarantined > 0) parts.push(`${rows.quarantined} are in quarantine (at most ${limit} may be)`);
+  if (rows.skipped > 0) parts.push(`${rows.skipped} ${plural(rows.skipped, 'has', 'have')} no text`);
+  if (rows.quarantined > 0)
+    parts.push(`${rows.quarantined} ${plural(rows.quarantined, 'is', 'are')} in quarantine (at most ${limit} may be)`);
   return { name: 'completeness', ok: missing === 0 && rows.quarantined <= limit, detail: parts.join(', ') };
 }
 
@@ -135,7 +139,9 @@ async function vectorChecks(
       name: 'finite values',
       ok: norms.notFinite === 0,
       detail:
-        norms.notFinite === 0 ? 'all' : `${norms.notFinite} vectors hold NaN or Infinity: ${await named('not-finite')}`,
+        norms.notFinite === 0
+          ? 'all'
+          : `${norms.notFinite} ${plural(norms.notFinite, 'vector holds', 'vectors hold')} NaN or Infinity: ${await named('not-finite')}`,
     },
     {
       name: 'norms',
@@ -206,7 +212,7 @@ async function textCheck(
   const stale = await findStaleTexts(ctx.db, target, modelId, full ? undefined : { size: sampleSize, seed });
   const scope = full ? 'all rows' : 'the sample';
   if (stale.count === 0) return { name: 'text hashes', ok: true, detail: `${scope}: as when they were embedded` };
-  const detail = `${scope}: ${stale.count} texts are not those that were embedded: ${describeKeys(stale.keys)}`;
+  const detail = `${scope}: ${stale.count} ${plural(stale.count, 'text is not the one that was', 'texts are not those that were')} embedded: ${describeKeys(stale.keys)}`;
   return { name: 'text hashes', ok: false, detail };
 }
 
@@ -220,7 +226,7 @@ function modelCheck(stored: StoredFingerprint, present: StoredFingerprint): Veri
 function againCheck(compared: ComparedVectors, mismatches: readonly Mismatch[], full: boolean): VerifyCheck {
   const name = 'embedded again';
   if (compared.rows === 0) return { name, ok: true, detail: 'no vectors to compare' };
-  const scope = `${compared.rows} ${full ? 'rows, all of them' : 'random rows'}`;
+  const scope = `${compared.rows} ${full ? `${plural(compared.rows, 'row')}, all of them` : `random ${plural(compared.rows, 'row')}`}`;
   const cosines = `cosine min ${round(compared.minCosine)}, mean ${round(compared.meanCosine)}, limit ${compared.limit}`;
   if (compared.below === 0) return { name, ok: true, detail: `${scope}: ${cosines}` };
   const keys = describeKeys(mismatches.map((mismatch) => mismatch.key));

@@ -1,4 +1,5 @@
 import type { MigrationDefinition } from '../config/types.ts';
+import { plural } from '../plural.ts';
 import type { PlanFacts, PlannedChoice } from './types.ts';
 
 /** Rows a second that the guarded write reached on two cores beside what it has to maintain: the ratios matter. */
@@ -22,7 +23,7 @@ export function planChoices(facts: PlanFacts, definition: MigrationDefinition): 
       option: 'oldColumn',
       value: 'keep',
       chosen: oldColumn === 'keep',
-      means: `007 keeps the old vectors as "${definition.column}_old" for ${definition.retentionDays} days, so that it can be undone at once; "reembed finalize" drops them`,
+      means: `007 keeps the old vectors as "${definition.column}_old" for ${definition.retentionDays} ${plural(definition.retentionDays, 'day')}, so that it can be undone at once; "reembed finalize" drops them`,
     },
     {
       option: 'oldColumn',

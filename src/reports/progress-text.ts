@@ -1,3 +1,4 @@
+import { plural } from '../plural.ts';
 import type { ProgressEvent } from '../progress.ts';
 
 /** A progress event as one plain line, without colour or cursor movement. */
@@ -10,7 +11,7 @@ export function progressText(event: ProgressEvent): string {
     case 'warning':
       return `Warning: ${event.message}`;
     case 'rows':
-      return `${rowsText(event.done)} of ${rowsText(event.total)} rows, ${rowsText(event.rate)} rows/s${etaText(event.etaSeconds)}`;
+      return `${rowsText(event.done)} of ${rowsText(event.total)} ${plural(event.total, 'row')}, ${rowsText(event.rate)} rows/s${etaText(event.etaSeconds)}`;
     case 'index':
       return `${event.index}: ${event.phase}${event.fraction === undefined ? '' : ` ${Math.round(event.fraction * 100)}%`}`;
   }

@@ -3,6 +3,7 @@ import { providerSource } from '../backfill/provider-source.ts';
 import { runBackfill } from '../backfill/run-backfill.ts';
 import type { ModelReference } from '../config/types.ts';
 import { IntegrityError, PreflightError } from '../errors.ts';
+import { plural } from '../plural.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import type { Lease } from '../state/lease.ts';
@@ -70,7 +71,7 @@ function notEmbedded(
   const named = rows.map((row) => `${row.key.join('/')} (${row.reason})`).join('; ');
   return new IntegrityError(
     'old_vectors_missing',
-    `${count} rows of ${old.schema}.${old.table} have no old vector, and ${from.model} makes none for them: ${named}.`,
+    `${count} ${plural(count, 'row')} of ${old.schema}.${old.table} ${plural(count, 'has', 'have')} no old vector, and ${from.model} makes none for ${plural(count, 'it', 'them')}: ${named}.`,
     {
       step: 'cut-over',
       hint: 'Correct these rows or the old model and run the same command again, or set REEMBED_ROLLBACK=accept-missing to leave them without a vector.',

@@ -1,5 +1,6 @@
 import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import { messageOf, PreflightError } from '../errors.ts';
+import { plural } from '../plural.ts';
 import { buildingIndexName, keptColumnName, keptIndexName, notNullCheckName } from '../sql/exchange.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import { embeddableSql, notQuarantinedSql } from '../sql/pending.ts';
@@ -103,7 +104,7 @@ async function refuseNullsUnderNotNull(
   if (count === 0) return;
   throw refuse(
     'not_null_violated',
-    `${table.schema}.${table.name}.${record.column} is NOT NULL, and ${count} rows will have no new vector: their text is empty, blank or in quarantine.`,
+    `${table.schema}.${table.name}.${record.column} is NOT NULL, and ${count} ${plural(count, 'row')} will have no new vector: ${plural(count, 'its', 'their')} text is empty, blank or in quarantine.`,
     `Give these rows a text, delete them, or run "ALTER TABLE ${tableSql(target)} ALTER COLUMN ${quoteIdentifier(record.column)} DROP NOT NULL".`,
     { rows: count },
   );

@@ -1,6 +1,7 @@
 import type { TableInfo } from '../db/catalog-types.ts';
 import type { Queryable } from '../db/types.ts';
 import { BusyError } from '../errors.ts';
+import { plural } from '../plural.ts';
 import { keptColumnName } from '../sql/exchange.ts';
 import { provenanceOf, type VectorTarget } from '../sql/target.ts';
 import { createTriggerSql, dropTriggerSql } from '../sql/trigger.ts';
@@ -121,7 +122,7 @@ function cannotCatchUp(table: TableInfo, record: MigrationRecord, count: number,
   const why = notNull ? `, and "${record.column}" is NOT NULL, so that none may be left over` : '';
   return new BusyError(
     'cannot_catch_up',
-    `${table.schema}.${table.name} still had ${count} rows without a new vector at every look under the lock${why}.`,
+    `${table.schema}.${table.name} still had ${count} ${plural(count, 'row')} without a new vector at every look under the lock${why}.`,
     {
       step: 'cut-over',
       hint: 'Look at them with "reembed status", pause the writers or wait for a quieter hour, then run the same command again.',
@@ -141,6 +142,6 @@ async function announceStandbys(ctx: MigrationContext): Promise<void> {
   if (count === 0) return;
   ctx.onProgress({
     kind: 'notice',
-    message: `${count} standby(s) replay the exchange: a long query there makes others on that standby wait for it, up to max_standby_streaming_delay.`,
+    message: `${count} ${plural(count, 'standby replays', 'standbys replay')} the exchange: a long query there makes others on that standby wait for it, up to max_standby_streaming_delay.`,
   });
 }

@@ -1,5 +1,6 @@
 import type { Queryable } from '../db/types.ts';
 import { PreflightError } from '../errors.ts';
+import { plural } from '../plural.ts';
 import { dropVectorColumnSql } from '../sql/exchange.ts';
 import { dropTriggerSql } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
@@ -89,7 +90,7 @@ async function refuseWithinRetention(ctx: MigrationContext, record: MigrationRec
   if (row?.early !== true) return;
   throw new PreflightError(
     'retention',
-    `The old column "${record.keptColumn}" is kept for ${retentionDays} days, until ${row.until}, so that the swap can be undone.`,
+    `The old column "${record.keptColumn}" is kept for ${retentionDays} ${plural(retentionDays, 'day')}, until ${row.until}, so that the swap can be undone.`,
     {
       step: 'finalize',
       hint: 'Run the same command then, or "reembed finalize --now".',

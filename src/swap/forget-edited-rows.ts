@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyError, type Step } from '../errors.ts';
+import { plural } from '../plural.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import { keyJsonSql } from '../sql/pending.ts';
 import { tableSql, textHashSql, type VectorTarget } from '../sql/target.ts';
@@ -71,7 +72,7 @@ function rowsLocked({ table }: ResolvedMigration, keys: readonly string[], step:
   const count = keys.length > COUNTED_ROWS ? `more than ${COUNTED_ROWS}` : String(keys.length);
   return new BusyError(
     'rows_locked',
-    `${count} rows of ${table.schema}.${table.name} whose text was edited were locked at every look for ${LIMIT_MS / 1000} s: ${keys.slice(0, SHOWN_ROWS).join(', ')}.`,
+    `${count} ${plural(keys.length, 'row')} of ${table.schema}.${table.name} whose text was edited ${plural(keys.length, 'was', 'were')} locked at every look for ${LIMIT_MS / 1000} s: ${keys.slice(0, SHOWN_ROWS).join(', ')}.`,
     {
       step,
       hint: 'End or wait for the sessions that hold them, then run the same command again: it goes on where it stopped.',

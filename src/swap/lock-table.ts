@@ -3,6 +3,7 @@ import type { TableInfo } from '../db/catalog-types.ts';
 import { isPassingDatabaseError, SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import type { Queryable } from '../db/types.ts';
 import { BusyError, type Step } from '../errors.ts';
+import { plural } from '../plural.ts';
 import { quoteQualified } from '../sql/identifiers.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 
@@ -78,7 +79,7 @@ async function tableLocked(
   const who = holders.length === 0 ? '' : ` It is held by ${holders.join('; ')}.`;
   return new BusyError(
     'table_locked',
-    `${table.schema}.${table.name} could not be locked for a moment in ${attempts} tries over ${TOTAL_LIMIT_MS / 1000} s.${who}`,
+    `${table.schema}.${table.name} could not be locked for a moment in ${attempts} ${plural(attempts, 'try', 'tries')} over ${TOTAL_LIMIT_MS / 1000} s.${who}`,
     {
       step,
       hint: 'End or wait for the sessions that hold it, then run the same command again: nothing was changed.',

@@ -4,6 +4,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { createGunzip } from 'node:zlib';
 import { IntegrityError, messageOf, PreflightError } from '../errors.ts';
+import { plural } from '../plural.ts';
 import {
   BACKUP_FORMAT,
   BACKUP_VERSION,
@@ -70,7 +71,8 @@ export async function verifyBackup(path: string): Promise<BackupManifest> {
   if (sha256 !== manifest.sha256) throw damaged(path, `its sha256 is ${sha256}, its manifest says ${manifest.sha256}`);
   let rows = 0;
   for await (const batch of readBackupBatches(path, 1_000)) rows += batch.length;
-  if (rows !== manifest.rows) throw damaged(path, `it holds ${rows} rows, its manifest says ${manifest.rows}`);
+  if (rows !== manifest.rows)
+    throw damaged(path, `it holds ${rows} ${plural(rows, 'row')}, its manifest says ${manifest.rows}`);
   const header = await readHeader(path);
   const { file: _file, rows: _rows, nullVectors: _nulls, bytes: _bytes, sha256: _sha256, ...stated } = manifest;
   if (!isDeepStrictEqual(header, stated))
@@ -108,7 +110,8 @@ export async function* readBackupBatches(path: string, size: number): AsyncGener
       batch = [];
     }
     const stated = await reader.end();
-    if (stated !== rows) throw damaged(path, `${rows} rows were read, its end says ${stated}`);
+    if (stated !== rows)
+      throw damaged(path, `${rows} ${plural(rows, 'row was', 'rows were')} read, its end says ${stated}`);
     if (batch.length > 0) yield batch;
   } finally {
     reader.close();

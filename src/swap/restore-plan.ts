@@ -1,6 +1,7 @@
 import { readTable, readVectorExtension } from '../db/catalog.ts';
 import type { ColumnInfo, TableInfo } from '../db/catalog-types.ts';
 import { PreflightError } from '../errors.ts';
+import { plural } from '../plural.ts';
 import { keptColumnName } from '../sql/exchange.ts';
 import { provenanceOf, type VectorTarget } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
@@ -109,7 +110,9 @@ function columnProblems(manifest: BackupManifest, table: TableInfo, present: Col
   if (stated !== observed) problems.push(`the backup holds ${stated}, column "${present.name}" is ${observed}`);
   if (present.generated) problems.push(`column "${present.name}" is generated`);
   if (present.notNull && manifest.nullVectors > 0) {
-    problems.push(`the backup has ${manifest.nullVectors} rows without a vector, column "${present.name}" is NOT NULL`);
+    problems.push(
+      `the backup has ${manifest.nullVectors} ${plural(manifest.nullVectors, 'row')} without a vector, column "${present.name}" is NOT NULL`,
+    );
   }
   const tracked = table.columns.some((column) => column.name === provenanceOf(present.name).model);
   if (tracked && !manifest.hasProvenance) {

@@ -1,6 +1,7 @@
 import { readTableByOid } from '../db/catalog.ts';
 import type { Queryable } from '../db/types.ts';
 import { IntegrityError, PreflightError, type Step } from '../errors.ts';
+import { plural } from '../plural.ts';
 import { provenanceOf, type VectorTarget } from '../sql/target.ts';
 import { createTriggerSql } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
@@ -164,7 +165,7 @@ function oldColumnDropped({ record, table }: ResolvedMigration): IntegrityError 
   const backup = record.backups.at(-1);
   return new IntegrityError(
     'old_column_dropped',
-    `The old column of ${table.schema}.${table.name} is gone; ${backup === undefined ? 'no backup of it is recorded' : `its backup is ${backup.path} (${backup.rows} rows)`}.`,
+    `The old column of ${table.schema}.${table.name} is gone; ${backup === undefined ? 'no backup of it is recorded' : `its backup is ${backup.path} (${backup.rows} ${plural(backup.rows, 'row')})`}.`,
     {
       step: 'cut-over',
       hint:
@@ -180,7 +181,7 @@ function oldVectorsMissing({ record, table }: ResolvedMigration, count: number, 
   const more = count > 1_000 ? 'more than 1000' : String(count);
   return new IntegrityError(
     'old_vectors_missing',
-    `${more} rows of ${table.schema}.${table.name} have no old vector: written or edited since the swap, or never embedded by the old model${filled ? ', which did not fill them' : ''}.`,
+    `${more} ${plural(count, 'row')} of ${table.schema}.${table.name} ${plural(count, 'has', 'have')} no old vector: written or edited since the swap, or never embedded by the old model${filled ? ', which did not fill them' : ''}.`,
     {
       step: 'cut-over',
       hint: 'Configure the old model (EMBEDDING_OLD_PROVIDER, EMBEDDING_OLD_MODEL, EMBEDDING_OLD_DIMENSIONS), which fills them, or set REEMBED_ROLLBACK=accept-missing to leave them without a vector.',

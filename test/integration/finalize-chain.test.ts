@@ -206,7 +206,7 @@ describe('going back after rows were written', () => {
     await insert(2);
     await expect(undoCutOver(contextFor({ from }))).rejects.toMatchObject({
       code: 'old_vectors_missing',
-      message: `1 rows of public.segments have no old vector, and ${path} makes none for them: ${ROWS + 2} (${path} has no vector for the text "since 2".).`,
+      message: `1 row of public.segments has no old vector, and ${path} makes none for it: ${ROWS + 2} (${path} has no vector for the text "since 2".).`,
     });
     expect(await readStatus(contextFor({ from }))).toMatchObject({
       phase: 'swapped',

@@ -178,7 +178,7 @@ describe('an exchange on a table with every peculiarity', () => {
     const back = undoExchange(context(), await resolveMigration(context()));
     await expect(back).rejects.toThrow(IntegrityError);
     await expect(back).rejects.toMatchObject({
-      message: expect.stringContaining('1 rows of Odd Schema.My "Table" have no old vector'),
+      message: expect.stringContaining('1 row of Odd Schema.My "Table" has no old vector'),
       hint: expect.stringContaining('REEMBED_ROLLBACK=accept-missing'),
     });
     await chain.db.query(`DELETE FROM ${TABLE} WHERE a = -5`);

@@ -113,7 +113,7 @@ describe('what is wrong is found', () => {
     await behindTheTrigger(`UPDATE segments SET text = 'another text altogether' WHERE id = 123`);
     const report = await verify(chain.context(), { provider, full: true });
     expect(failed(report)).toEqual(['text hashes', 'embedded again']);
-    expect(check(report, 'text hashes').detail).toContain('1 texts are not those that were embedded: 123');
+    expect(check(report, 'text hashes').detail).toContain('1 text is not the one that was embedded: 123');
     expect(report.mismatches.map((mismatch) => mismatch.key)).toEqual([['123']]);
   });
 

@@ -1,5 +1,6 @@
 import { loadRuntimeSettings } from '../../config/runtime.ts';
 import { type ListedModel, listModels, type VerifiedModel, verifyModel } from '../../models/list-models.ts';
+import { plural } from '../../plural.ts';
 import { type Cli, defineCommand, type ExitCode } from '../command.ts';
 import { columns, number } from '../text.ts';
 
@@ -30,7 +31,7 @@ async function verify(name: string | undefined, cli: Cli): Promise<ExitCode> {
   const text = models.map((each) => {
     const files = Object.keys(each.files).length;
     const found = each.result === 'match' ? 'every file is as in its manifest' : 'no manifest to compare with';
-    return `${each.name} (${each.dtype}): ${found}; ${files} files take part in inference\n  ${each.directory}`;
+    return `${each.name} (${each.dtype}): ${found}; ${files} ${plural(files, 'file takes', 'files take')} part in inference\n  ${each.directory}`;
   });
   cli.output.result({ models }, text.join('\n'));
   return models.some((each) => each.result === 'no manifest') ? 3 : 0;

@@ -2,7 +2,7 @@ import { readFacts } from '../../inspect/facts.ts';
 import { makePlan } from '../../plan/make-plan.ts';
 import type { MigrationPlan } from '../../plan/types.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
-import { bytes, columns, count, number } from '../text.ts';
+import { bytes, columns, count } from '../text.ts';
 import { withMigration } from '../with-migration.ts';
 
 /** `reembed plan`: what the three migrations will do to this table. Changes nothing. */
@@ -43,7 +43,7 @@ function describe(made: MigrationPlan, withSql: boolean): string {
   );
   const indexes = made.indexes.map((index) => {
     const lists =
-      index.lists === undefined ? '' : `, ${number(index.lists)} lists, ${number(index.probes ?? 1)} probes`;
+      index.lists === undefined ? '' : `, ${count(index.lists, 'list')}, ${count(index.probes ?? 1, 'probe')}`;
     const memory =
       index.buildMemoryBytes === undefined
         ? ''

@@ -1,3 +1,4 @@
+import { plural } from '../../plural.ts';
 import { type RestoreResult, restore as restoreMigration } from '../../steps/restore.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { count } from '../text.ts';
@@ -30,9 +31,10 @@ export const restore = defineCommand({
 function describe(result: RestoreResult): string {
   const { table, column, restored, edited, gone, dryRun } = result;
   const lines = [`${count(restored, 'row')} of ${table}.${column} ${dryRun ? 'would be restored' : 'restored'}.`];
-  if (edited > 0) lines.push(`${count(edited, 'row')} had their text edited since the backup.`);
-  if (gone > 0) lines.push(`${count(gone, 'row')} of the backup were deleted since.`);
+  if (edited > 0)
+    lines.push(`${count(edited, 'row')} had ${plural(edited, 'its text', 'their texts')} edited since the backup.`);
+  if (gone > 0) lines.push(`${count(gone, 'row')} of the backup ${plural(gone, 'was', 'were')} deleted since.`);
   if (result.new > 0)
-    lines.push(`${count(result.new, 'row')} of the table ${result.new === 1 ? 'is' : 'are'} newer than the backup.`);
+    lines.push(`${count(result.new, 'row')} of the table ${plural(result.new, 'is', 'are')} newer than the backup.`);
   return lines.join('\n');
 }

@@ -1,6 +1,7 @@
 import { readStatus, type Status } from '../../inspect/status.ts';
+import { plural } from '../../plural.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
-import { columns, number } from '../text.ts';
+import { columns, count, number } from '../text.ts';
 import { withMigration } from '../with-migration.ts';
 
 /** `reembed status`: where the migration stands, counted from the table. */
@@ -28,12 +29,16 @@ function describe(found: Status): string {
   ];
   if (found.newColumn !== null && found.newColumn !== found.column) lines.push(['New column', found.newColumn]);
   if (found.keptColumn !== null) lines.push(['Kept column', found.keptColumn]);
-  if (found.missingOld !== null) lines.push(['Without old', `${number(found.missingOld)} rows have no old vector`]);
+  if (found.missingOld !== null)
+    lines.push([
+      'Without old',
+      `${count(found.missingOld, 'row')} ${plural(found.missingOld, 'has', 'have')} no old vector`,
+    ]);
   for (const { name, kind, valid, column } of found.indexes) {
     lines.push(['Index', `${name} (${kind}) on ${column}${valid ? '' : ', INVALID'}`]);
   }
   for (const saved of found.backups)
-    lines.push(['Backup', `${saved.path} (${saved.column}, ${number(saved.rows)} rows)`]);
+    lines.push(['Backup', `${saved.path} (${saved.column}, ${count(saved.rows, 'row')})`]);
   if (found.lease !== null) {
     const { holder, step, expired } = found.lease;
     lines.push(['At work', `${holder}, ${step}${expired ? ' (no heartbeat: ended or stuck)' : ''}`]);

@@ -142,12 +142,12 @@ function recall(result: RecallResult): string {
 
 function indexText(index: SearchIndex | undefined): string {
   if (index === undefined) return 'none';
-  return index.lists === undefined ? index.kind : `${index.kind}, ${index.lists} lists`;
+  return index.lists === undefined ? index.kind : `${index.kind}, ${count(index.lists, 'list')}`;
 }
 
 function settingsText(index: SearchIndex | undefined): string {
   if (index === undefined) return '-';
-  return index.probes === undefined ? `ef_search ${index.efSearch}` : `${index.probes} probes`;
+  return index.probes === undefined ? `ef_search ${index.efSearch}` : count(index.probes, 'probe');
 }
 
 function seconds(value: number): string {
