@@ -7,7 +7,7 @@ const LAYERS = [
   ['db'],
   ['state', 'models', 'adapters'],
   ['providers'],
-  ['plan', 'inspect'],
+  ['plan', 'inspect', 'bench'],
   ['search'],
   ['backfill', 'evaluate', 'swap'],
   ['steps'],

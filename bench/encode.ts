@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { openArrivalOrder, PLAIN_BATCH } from '../src/bench/arrival-order.ts';
+import { readBenchTexts } from '../src/bench/read-texts.ts';
 import { loadEnvironment } from '../src/config/load-environment.ts';
 import { loadRuntimeSettings } from '../src/config/runtime.ts';
-import { encodeBatch } from '../src/models/encode-batch.ts';
+import { calibrate } from '../src/models/calibration.ts';
 import { type LocalModel, openLocalModel } from '../src/models/local-model.ts';
-import { openSession } from '../src/models/session.ts';
 import { localProvider } from '../src/providers/local.ts';
-import { readLines } from '../src/providers/read-lines.ts';
 import { interleave, markdownTable, median } from './measure.ts';
 
 /** Texts a second of two ways to use one model, measured by turns in the same process. */
@@ -38,9 +38,9 @@ if (!existsSync(path)) {
 loadEnvironment();
 const { modelsDir, dtype } = loadRuntimeSettings();
 const name = values.configured ? await configuredModel() : values.model;
-const texts = await readTexts(path, Number(values.texts));
+const texts = (await readBenchTexts(path, Number(values.texts))).map(({ text }) => text);
 const model = await openLocalModel(name, { device: 'cpu', threads: Number(values.threads), modelsDir, dtype });
-const ways = [await arrivalOrder(model), pooled(model)];
+const ways = [await plainLoop(model), await pooled(model)];
 for (const way of ways) await way.run(texts.slice(0, 64));
 const measured = await interleave(
   Number(values.repeats),
@@ -68,47 +68,19 @@ async function rateOf(way: Way): Promise<number> {
   return texts.length / ((performance.now() - start) / 1000);
 }
 
-async function readTexts(file: string, limit: number): Promise<readonly string[]> {
-  const found: string[] = [];
-  for await (const line of readLines(file)) {
-    const { text }: { text?: unknown } = JSON.parse(line.text);
-    if (typeof text === 'string') found.push(text);
-    if (found.length === limit) break;
-  }
-  return found;
-}
-
-/** What a simple loop does: 32 texts as they come, padded to the longest, in one session of this thread. */
-async function arrivalOrder(opened: LocalModel): Promise<Way> {
-  const { files, config, tokenizer } = opened;
-  // What the manifest says is about its own graph, not about another precision beside it.
-  const manifest = files.manifest?.dtype === files.dtype ? files.manifest : undefined;
-  const session = await openSession({
-    graph: files.graph,
-    device: 'cpu',
-    dtype: files.dtype,
-    graphOptimizationLevel: manifest?.session?.graphOptimizationLevel,
-    output: manifest?.output,
-    threads: Number(values.threads),
-  });
-  const setup = { pooling: config.pooling, normalize: config.normalize, padId: tokenizer.padId };
+async function plainLoop(opened: LocalModel): Promise<Way> {
+  const loop = await openArrivalOrder(opened, Number(values.threads));
   return {
-    name: `arrival order, batches of 32, one session of ${values.threads} threads`,
-    run: async (all) => {
-      for (let start = 0; start < all.length; start += 32) {
-        const batch = await tokenizer.tokenize(all.slice(start, start + 32));
-        const lengths = Int32Array.from(batch, ({ ids }) => ids.length);
-        const ids = Int32Array.from(batch.flatMap((text) => [...text.ids]));
-        await encodeBatch(session, setup, { ids, lengths });
-      }
-    },
+    name: `arrival order, batches of ${PLAIN_BATCH}, one session of ${values.threads} threads`,
+    run: (all) => loop.run(all),
   };
 }
 
-function pooled(opened: LocalModel): Way {
-  const provider = localProvider(name, opened);
+async function pooled(opened: LocalModel): Promise<Way> {
+  const calibration = await calibrate(opened, await opened.tokenizer.tokenize(texts));
+  const provider = localProvider(name, opened, { calibration });
   return {
-    name: `reembed: sorted by length, 512 tokens, ${opened.threads} threads of one session each`,
+    name: `reembed: sorted by length, ${calibration.budget} tokens, ${opened.threads} threads of one session each`,
     run: async (all) => {
       await provider.embed(all, { kind: 'document' });
     },

@@ -1,5 +1,5 @@
 import { ModelError } from '../errors.ts';
-import { type BatchLimits, planBatches } from './batching.ts';
+import { BATCH_OVERHEAD, type BatchLimits, planBatches } from './batching.ts';
 import { type BudgetMeasurement, compareBudgets, cutByTokens, fastest, type Sample } from './compare-budgets.ts';
 import { encodeBatches } from './encode-texts.ts';
 import type { LocalModel } from './local-model.ts';
@@ -22,6 +22,8 @@ export interface CalibrationOptions {
   readonly candidates?: readonly number[];
   /** How often each budget has its turn. */
   readonly rounds?: number;
+  /** Texts a batch at most. */
+  readonly batchSize?: number | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -146,7 +148,8 @@ export async function calibrate(
 ): Promise<Calibration> {
   if (texts.length === 0) throw nothingMeasured();
   await model.pool.openAll();
-  const run = new CalibrationRun(model, options);
+  const overhead = BATCH_OVERHEAD[model.facts.device === 'cpu' ? 'cpu' : 'device'];
+  const run = new CalibrationRun(model, options, { texts: options.batchSize ?? Number.POSITIVE_INFINITY, overhead });
   do {
     options.signal?.throwIfAborted();
     await run.encode(texts, { signal: options.signal });
