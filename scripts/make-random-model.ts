@@ -1,8 +1,14 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { encodeOnnxModel, type OnnxNode, type OnnxTensor } from '../src/models/onnx-writer.ts';
+import { encodeOnnxModel, type OnnxEncoder, type OnnxNode, type OnnxTensor } from '../src/models/onnx-writer.ts';
+
+/**
+ * With e the embeddings of a text's tokens: last_hidden_state is e + mean(e), token_embeddings its negative,
+ * sentence_embedding mean(e), pooler_output tanh(mean(e)); any other name is as last_hidden_state.
+ */
+export type RandomOutput = string;
 
 export interface RandomModelOptions {
   readonly dimensions?: number;
@@ -13,6 +19,14 @@ export interface RandomModelOptions {
   readonly prompts?: Readonly<Record<string, string>>;
   /** The graph asks for more memory than there is when a batch has more texts. */
   readonly largestBatch?: number;
+  /** Where the graph lies (onnx/model.onnx). */
+  readonly graph?: string;
+  /** Outputs of the graph, in this order (last_hidden_state). */
+  readonly outputs?: readonly RandomOutput[];
+  /** Inputs of the graph: its states hang on each (input_ids, attention_mask, token_type_ids). */
+  readonly inputs?: readonly string[];
+  /** Outputs in half precision. */
+  readonly half?: boolean;
   /** False: neither modules.json nor a pooling module, as with a bare transformer. */
   readonly modules?: boolean;
 }
@@ -30,11 +44,11 @@ const MODULE_TYPES = 'sentence_transformers.models';
  */
 export async function writeRandomModel(directory: string, options: RandomModelOptions = {}): Promise<Float32Array> {
   const { dimensions = 32, pooling = 'cls', normalize = true, maxTokens = 512, prompts, modules = true } = options;
-  await mkdir(join(directory, 'onnx'), { recursive: true });
+  const path = join(directory, options.graph ?? 'onnx/model.onnx');
+  await mkdir(dirname(path), { recursive: true });
   await mkdir(join(directory, '1_Pooling'), { recursive: true });
   const table = randomTable(VOCABULARY * dimensions);
-  const graph = encodeOnnxModel(graphOf(table, dimensions, options.largestBatch));
-  await writeFile(join(directory, 'onnx', 'model.onnx'), graph);
+  await writeFile(path, encodeOnnxModel(graphOf(table, dimensions, options)));
   await copyFile(TOKENIZER, join(directory, 'tokenizer.json'));
   await writeJson(directory, 'config.json', { model_type: 'bert', max_position_embeddings: 512, pad_token_id: 0 });
   await writeJson(directory, 'tokenizer_config.json', { pad_token: '[PAD]', model_max_length: 512 });
@@ -69,7 +83,9 @@ function randomTable(size: number): Float32Array {
   });
 }
 
-function graphOf(table: Float32Array, dimensions: number, largestBatch: number | undefined) {
+function graphOf(table: Float32Array, dimensions: number, options: RandomModelOptions): OnnxEncoder {
+  const { largestBatch, half = false, outputs = ['last_hidden_state'] } = options;
+  const inputs = options.inputs ?? ['input_ids', 'attention_mask', 'token_type_ids'];
   const constants: OnnxTensor[] = [
     { name: 'table', dims: [VOCABULARY, dimensions], data: table },
     { name: 'one', dims: [1], data: BigInt64Array.of(1n) },
@@ -83,17 +99,38 @@ function graphOf(table: Float32Array, dimensions: number, largestBatch: number |
     { op: 'ReduceSum', inputs: ['masked', 'one'], output: 'sum', attributes: { keepdims: 1 } },
     { op: 'ReduceSum', inputs: ['mask3', 'one'], output: 'count', attributes: { keepdims: 1 } },
     { op: 'Div', inputs: ['sum', 'count'], output: 'context' },
+    { op: 'Add', inputs: ['embedded', 'context'], output: 'states0' },
   ];
-  const states = largestBatch === undefined ? 'last_hidden_state' : 'states';
-  nodes.push({ op: 'Add', inputs: ['embedded', 'context'], output: states });
+  addOptionalInputs(nodes, inputs);
   if (largestBatch !== undefined) addMemoryLimit(constants, nodes, largestBatch);
-  return {
-    inputs: ['input_ids', 'attention_mask', 'token_type_ids'],
-    output: 'last_hidden_state',
-    dimensions,
-    constants,
-    nodes,
-  };
+  else nodes.push({ op: 'Identity', inputs: ['states'], output: 'limited' });
+  for (const name of outputs) addOutput(nodes, name, half);
+  const described = outputs.map((name) => ({ name, pools: POOLED.includes(name), half }));
+  return { inputs, output: 'last_hidden_state', outputs: described, dimensions, constants, nodes };
+}
+
+const POOLED = ['sentence_embedding', 'pooler_output'];
+
+/** The states hang on the optional inputs: each adds its numbers to all values of a token. */
+function addOptionalInputs(nodes: OnnxNode[], inputs: readonly string[]): void {
+  const optional = inputs.filter((name) => name !== 'input_ids' && name !== 'attention_mask');
+  optional.forEach((name, index) => {
+    nodes.push(
+      { op: 'Cast', inputs: [name], output: `${name}_float`, attributes: { to: 1 } },
+      { op: 'Unsqueeze', inputs: [`${name}_float`, 'two'], output: `${name}_float3` },
+      { op: 'Add', inputs: [`states${index}`, `${name}_float3`], output: `states${index + 1}` },
+    );
+  });
+  nodes.push({ op: 'Identity', inputs: [`states${optional.length}`], output: 'states' });
+}
+
+function addOutput(nodes: OnnxNode[], name: string, half: boolean): void {
+  const value = `${name}_value`;
+  if (POOLED.includes(name)) {
+    nodes.push({ op: 'Squeeze', inputs: ['context', 'one'], output: `${name}_mean` });
+    nodes.push({ op: name === 'pooler_output' ? 'Tanh' : 'Identity', inputs: [`${name}_mean`], output: value });
+  } else nodes.push({ op: name === 'token_embeddings' ? 'Neg' : 'Identity', inputs: ['limited'], output: value });
+  nodes.push({ op: 'Cast', inputs: [value], output: name, attributes: { to: half ? 10 : 1 } });
 }
 
 /** Beside the states, allocates one value, or 2^58 values when there are more texts than `limit`: more than any machine has. */
@@ -113,7 +150,7 @@ function addMemoryLimit(constants: OnnxTensor[], nodes: OnnxNode[], limit: numbe
     { op: 'Add', inputs: ['hugeExcess', 'one'], output: 'ballastShape' },
     { op: 'ConstantOfShape', inputs: ['ballastShape'], output: 'ballast' },
     { op: 'Gather', inputs: ['ballast', 'zero'], output: 'nothing' },
-    { op: 'Add', inputs: ['states', 'nothing'], output: 'last_hidden_state' },
+    { op: 'Add', inputs: ['states', 'nothing'], output: 'limited' },
   );
 }
 

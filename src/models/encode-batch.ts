@@ -1,8 +1,9 @@
 import { ModelError, messageOf } from '../errors.ts';
 import { conciseReason } from './device-failure.ts';
+import type { PaddedBatch } from './graph-io.ts';
 import { isOutOfMemory } from './out-of-memory.ts';
 import { normalizeRows, pool } from './pooling.ts';
-import type { GraphOutput, InferenceSession, PaddedBatch } from './session.ts';
+import type { GraphOutput, InferenceSession } from './session.ts';
 import type { EncodedBatch, SessionFacts, TokenBatch, WorkerSetup } from './worker-messages.ts';
 
 /**

@@ -20,15 +20,24 @@ export interface OnnxNode {
   readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
 }
 
+/** `[batch, sequence, dimensions]`, or `[batch, dimensions]` where the graph pools; float unless said. */
+export interface OnnxOutput {
+  readonly name: string;
+  readonly pools?: boolean;
+  readonly half?: boolean;
+}
+
 /**
  * A text encoder: int64 inputs `[batch, sequence]`, one float output `[batch, sequence, dimensions]`, or
- * `[batch, dimensions]` where the graph pools.
+ * `[batch, dimensions]` where the graph pools; or several outputs.
  */
 export interface OnnxEncoder {
   readonly inputs: readonly string[];
   readonly output: string;
   readonly dimensions: number;
   readonly pools?: boolean;
+  /** In place of `output` and `pools`. */
+  readonly outputs?: readonly OnnxOutput[];
   readonly constants: readonly OnnxTensor[];
   readonly nodes: readonly OnnxNode[];
 }
@@ -38,6 +47,7 @@ const OPSET = 17;
 /** TensorProto.DataType */
 const FLOAT = 1;
 const INT64 = 7;
+const FLOAT16 = 10;
 /** AttributeProto.AttributeType */
 const FLOAT_ATTRIBUTE = 1;
 const INTEGER_ATTRIBUTE = 2;
@@ -46,13 +56,16 @@ const INTEGERS_ATTRIBUTE = 7;
 /** Encodes a ModelProto. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto */
 export function encodeOnnxModel(model: OnnxEncoder): Buffer {
   const batch = ['batch_size', 'sequence_length'];
-  const rows = model.pools === true ? batch.slice(0, 1) : batch;
+  const outputs = model.outputs ?? [{ name: model.output, pools: model.pools === true }];
   const graph = Buffer.concat([
     ...model.nodes.map((node) => message(1, encodeNode(node))),
     text(2, 'encoder'),
     ...model.constants.map((tensor) => message(5, encodeTensor(tensor))),
     ...model.inputs.map((name) => message(11, encodeValue(name, INT64, batch))),
-    message(12, encodeValue(model.output, FLOAT, [...rows, model.dimensions])),
+    ...outputs.map(({ name, pools, half }) => {
+      const rows = pools === true ? batch.slice(0, 1) : batch;
+      return message(12, encodeValue(name, half === true ? FLOAT16 : FLOAT, [...rows, model.dimensions]));
+    }),
   ]);
   return Buffer.concat([
     integer(1, IR_VERSION),

@@ -1,64 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type RandomModelOptions, writeRandomModel } from '../../../scripts/make-random-model.ts';
-import { readModelConfig } from '../../../src/models/model-config.ts';
-import { resolveModelFiles } from '../../../src/models/model-files.ts';
-import { loadTokenizer } from '../../../src/models/tokenizer.ts';
-import { createProvider, type ProviderOptions } from '../../../src/providers/create-provider.ts';
-import type { EmbeddingProvider } from '../../../src/providers/types.ts';
-import { temporaryDirectory } from '../models/temporary-directory.ts';
+import { expectClose, expectedVector, randomModel, withProvider } from './random-model-fixture.ts';
 
-const DIMENSIONS = 16;
-const root = await temporaryDirectory();
 const texts = ['hello world', 'a longer text about vacuum and dead rows', 'rows', ''];
-let count = 0;
-
-interface Fixture {
-  readonly directory: string;
-  readonly table: Float32Array;
-}
-
-async function randomModel(options: RandomModelOptions, name = `model-${count++}`): Promise<Fixture> {
-  const directory = join(root, name);
-  return { directory, table: await writeRandomModel(directory, { dimensions: DIMENSIONS, ...options }) };
-}
-
-async function withProvider<T>(
-  { directory }: Fixture,
-  options: ProviderOptions,
-  work: (provider: EmbeddingProvider) => Promise<T>,
-): Promise<T> {
-  const reference = { provider: 'local', model: directory, dimensions: DIMENSIONS } as const;
-  const provider = await createProvider(reference, { device: 'cpu', threads: 1, ...options });
-  try {
-    return await work(provider);
-  } finally {
-    await provider.close();
-  }
-}
-
-/** The graph's arithmetic in plain loops: state of a token = its embedding + the mean of all embeddings. */
-async function expectedVector({ directory, table }: Fixture, text: string, pooling: string): Promise<number[]> {
-  const files = await resolveModelFiles(directory);
-  const tokenizer = loadTokenizer(directory, await readModelConfig(files));
-  const ids = [...((await tokenizer.tokenize([text]))[0]?.ids ?? [])];
-  const embedded = ids.map((id) => [...table.subarray(id * DIMENSIONS, (id + 1) * DIMENSIONS)]);
-  const mean = (rows: readonly number[][]) =>
-    Array.from({ length: DIMENSIONS }, (_, i) => rows.reduce((sum, row) => sum + (row[i] ?? 0), 0) / rows.length);
-  const context = mean(embedded);
-  const states = embedded.map((row) => row.map((value, i) => value + (context[i] ?? 0)));
-  const pooled = { cls: states[0], lasttoken: states.at(-1), mean: mean(states) }[pooling] ?? [];
-  const length = Math.hypot(...pooled);
-  return pooled.map((value) => value / length);
-}
-
-function expectClose(actual: Float32Array | undefined, expected: readonly number[]): void {
-  expect(actual).toHaveLength(expected.length);
-  expected.forEach((value, i) => {
-    expect(actual?.[i]).toBeCloseTo(value, 5);
-  });
-}
 
 test.each(['cls', 'mean', 'lasttoken'] as const)('%s pooling equals the arithmetic, padded or not', async (pooling) => {
   const fixture = await randomModel({ pooling });
