@@ -1,4 +1,6 @@
 // The public API. The three migrations for knex are in `reembed/migrations`; the CLI is not among the exports.
+export { type BenchOptions, bench } from './bench/bench.ts';
+export type { BenchResult } from './bench/types.ts';
 export { defineMigration, type MigrationInput } from './config/define-migration.ts';
 export { type LoadedConfig, loadConfig } from './config/load-config.ts';
 export { loadRuntimeSettings } from './config/runtime.ts';

@@ -65,6 +65,8 @@ export interface BenchRun {
   /** The calibration's table, and the budget that it chose: the one with the most tokens a second. */
   readonly budgets: readonly BenchBudget[];
   readonly budget: number;
+  /** True when the calibration is kept and read by the next start; not after a few texts, or where it cannot be written. */
+  readonly kept: boolean;
   /** Of whole passes over the texts, tokenising included, as `embed` gives it to a caller. */
   readonly textsPerSecond: Spread;
   readonly tokensPerSecond: Spread;

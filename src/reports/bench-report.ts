@@ -13,7 +13,7 @@ export function benchReport(result: BenchResult, baseline?: number): string {
     throughputTable(result),
     limitText(result.runs),
     '## Tokens a batch',
-    'The calibration: batches of the sampled texts without tokenising, medians. Its choice is kept for the next start.',
+    calibrationText(result.runs),
     budgetTable(result.runs),
     '## A query, the event loop, memory',
     latencyTable(result.runs),
@@ -91,6 +91,12 @@ function limitText(runs: readonly BenchRun[]): string {
   });
   if (limits.length === 0) return 'No GEMM limit: config.json does not tell the sizes of the layers.';
   return `The GEMM limit is the rate of the model's matrix products alone, in the same threads and rounds: ${limits.join('; ')}.`;
+}
+
+function calibrationText(runs: readonly BenchRun[]): string {
+  const what = 'The calibration: batches of these texts, without tokenising, timed in the threads.';
+  const all = runs.every(({ kept }) => kept);
+  return `${what} The choice is ${all ? 'kept, the next start reads it' : 'not kept: too few texts, or no place to write it'}.`;
 }
 
 function budgetTable(runs: readonly BenchRun[]): string {

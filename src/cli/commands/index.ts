@@ -2,6 +2,7 @@ import type { Command } from '../command.ts';
 import { findDemoFiles } from '../demo/demo-files.ts';
 import { backfill } from './backfill.ts';
 import { backup } from './backup.ts';
+import { bench } from './bench.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
@@ -32,6 +33,7 @@ export const commands: readonly Command[] = [
   plan,
   doctor,
   model,
+  bench,
   // The installed package does not carry its data.
   ...(findDemoFiles() === undefined ? [] : [demo]),
 ];
