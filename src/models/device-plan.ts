@@ -5,7 +5,7 @@ import { ModelError } from '../errors.ts';
  * Sessions on one device: while one computes, the other's batch is copied to the device and its last one is pooled and sent
  * back. `session.run` blocks its thread, so that two batches in flight take two threads.
  */
-const SESSIONS = 2;
+const SESSIONS_ON_CUDA = 2;
 /** Tokens of a batch that are tried by calibration, padding counted in. */
 const CANDIDATES: readonly number[] = [4096, 8192, 16_384, 32_768, 65_536];
 /** Without calibration. */
@@ -21,6 +21,14 @@ export interface DeviceNeeds {
   readonly maxTokens: number;
 }
 
+export interface DeviceWishes {
+  readonly device: 'cuda' | 'webgpu';
+  /** Bytes that all sessions together may take; undefined: what the device has. */
+  readonly limit?: number | undefined;
+  /** Sessions asked for, on CUDA; 2 unless said. WebGPU has one: its sessions would wait for each other. */
+  readonly sessions?: number | undefined;
+}
+
 export interface DevicePlan {
   /** Sessions, each in a thread of its own. */
   readonly sessions: number;
@@ -34,13 +42,15 @@ export interface DevicePlan {
  * How many sessions a device gets and how large their batches may be. ONNX Runtime's own limit cannot be reached from Node
  * (see session-options.ts), so a limit bounds what is asked of the device: weights and activations by estimate, without the
  * driver's own memory. Fewer sessions go before smaller batches.
- * @param limit bytes that all sessions together may take; undefined: what the device has.
- * @param threads sessions asked for; 2 unless said.
  * @throws ModelError `gpu_memory_too_small` when a single text of the longest kind does not fit.
  */
-export function planDevice(needs: DeviceNeeds, limit?: number, threads = SESSIONS): DevicePlan {
-  if (limit === undefined) return plan(threads, Number.POSITIVE_INFINITY);
-  for (let sessions = threads; sessions > 1; sessions--) {
+export function planDevice(needs: DeviceNeeds, { device, limit, sessions }: DeviceWishes): DevicePlan {
+  const most = device === 'webgpu' ? 1 : (sessions ?? SESSIONS_ON_CUDA);
+  return limit === undefined ? plan(most, Number.POSITIVE_INFINITY) : planWithin(needs, limit, most);
+}
+
+function planWithin(needs: DeviceNeeds, limit: number, most: number): DevicePlan {
+  for (let sessions = most; sessions > 1; sessions--) {
     const tokens = tokensWithin(needs, limit / sessions);
     if (tokens >= DEFAULT_TOKENS) return plan(sessions, tokens);
   }

@@ -1,6 +1,7 @@
 import type { Device, Dtype } from '../config/types.ts';
 import { ModelError } from '../errors.ts';
 import { type DevicePlan, planDevice } from './device-plan.ts';
+import { webgpuTurn } from './device-turn.ts';
 import { InferencePool } from './inference-pool.ts';
 import { readMachine } from './machine.ts';
 import { type ModelConfig, readModelConfig } from './model-config.ts';
@@ -79,7 +80,8 @@ function planFor(
   { gpuMemory, threads }: LocalModelOptions,
 ): DevicePlan | undefined {
   const { graphBytes, dtype } = files;
-  return device === 'cpu' ? undefined : planDevice({ graphBytes, dtype, dimensions, maxTokens }, gpuMemory, threads);
+  if (device === 'cpu') return undefined;
+  return planDevice({ graphBytes, dtype, dimensions, maxTokens }, { device, limit: gpuMemory, sessions: threads });
 }
 
 function countThreads(files: ModelFiles, config: ModelConfig, facts: SessionFacts, options: LocalModelOptions): number {
@@ -105,6 +107,7 @@ function sessionOptions(files: ModelFiles, { device = 'auto', deviceId }: LocalM
     dtype: files.dtype,
     graphOptimizationLevel: manifest?.session?.graphOptimizationLevel,
     output: manifest?.output,
+    webgpuTurn,
   };
 }
 

@@ -5,6 +5,8 @@ import { halfToFloat } from '../vector/half.ts';
 import { cudaLoaderError, loaderError, missingCudaLibraries } from './cuda-libraries.ts';
 import { assertDevice, type NamedDevice, whyNotCuda } from './device.ts';
 import { explainDeviceFailure } from './device-failure.ts';
+import { type DeviceTurn, inTurn } from './device-turn.ts';
+import { assertInputs, chooseOutput, inputsFor, type PaddedBatch } from './graph-io.ts';
 import type { GraphOptimization } from './manifest.ts';
 import { sessionOptionsFor } from './session-options.ts';
 
@@ -21,14 +23,8 @@ export interface SessionOptions {
   readonly output: string | undefined;
   /** Threads inside the session (1). */
   readonly threads?: number | undefined;
-}
-
-/** A batch as int64 matrices `[batch, sequence]`. */
-export interface PaddedBatch {
-  readonly inputIds: BigInt64Array;
-  readonly attentionMask: BigInt64Array;
-  readonly batch: number;
-  readonly sequence: number;
+  /** Taken for everything that is done on WebGPU. */
+  readonly webgpuTurn?: DeviceTurn | undefined;
 }
 
 export interface GraphOutput {
@@ -50,8 +46,6 @@ export interface InferenceSession {
 
 type Runtime = typeof ort;
 
-const PREFERRED_OUTPUTS = ['sentence_embedding', 'last_hidden_state', 'token_embeddings'];
-
 /**
  * Opens one session. On `auto`, CUDA where its libraries are installed and it works, else the CPU, with the reason in `note`;
  * a device that was asked for by name is taken or refused, never replaced.
@@ -60,22 +54,21 @@ const PREFERRED_OUTPUTS = ['sentence_embedding', 'last_hidden_state', 'token_emb
 export async function openSession(options: SessionOptions): Promise<InferenceSession> {
   assertDevice(options.device, options.dtype, options.graph, options.deviceId);
   const runtime = await loadRuntime();
-  const { session, device, note } =
-    options.device === 'auto'
-      ? await openBest(runtime, options)
-      : { session: await openOn(runtime, options, options.device), device: options.device, note: undefined };
-  const output = chooseOutput(session, options);
+  const turn = options.device === 'webgpu' ? options.webgpuTurn : undefined;
+  const alone = <T>(work: () => Promise<T>): Promise<T> => (turn === undefined ? work() : inTurn(turn, work));
+  const { session, device, note } = await alone(() => openAsAsked(runtime, options));
+  const output = chooseOutput(options.graph, session.outputNames, options.output);
   return {
     device,
     note,
     runtime: runtime.env.versions.node ?? runtime.env.versions.common,
     run: async (batch) => {
-      const results = await session.run(feeds(runtime, session, batch), [output]);
+      const results = await alone(() => session.run(feeds(runtime, session, batch), [output]));
       const tensor = results[output];
       if (tensor === undefined) throw new Error(`the graph returned no ${output}`);
       return { data: floats(tensor), shape: tensor.dims };
     },
-    release: () => session.release(),
+    release: () => alone(() => session.release()),
   };
 }
 
@@ -96,6 +89,12 @@ interface Opened {
   readonly session: ort.InferenceSession;
   readonly device: NamedDevice;
   readonly note: string | undefined;
+}
+
+async function openAsAsked(runtime: Runtime, options: SessionOptions): Promise<Opened> {
+  const { device } = options;
+  if (device === 'auto') return openBest(runtime, options);
+  return { session: await openOn(runtime, options, device), device, note: undefined };
 }
 
 /** CUDA or the CPU. WebGPU, which its makers call experimental, is only taken by name. */
@@ -125,7 +124,7 @@ async function openOn(runtime: Runtime, options: SessionOptions, device: NamedDe
     const unreadable = device === 'cpu' || /Load model from .* failed|Protobuf parsing failed/i.test(messageOf(cause));
     throw unreadable ? invalid(options.graph, cause) : refused(options, device, messageOf(cause), cause);
   }
-  assertInputs(session, options.graph);
+  assertInputs(options.graph, session.inputNames);
   if (device !== 'cpu') await tryOut(runtime, session, options, device);
   return session;
 }
@@ -139,7 +138,9 @@ async function tryOut(
 ): Promise<void> {
   const batch = { inputIds: BigInt64Array.of(0n, 0n), attentionMask: BigInt64Array.of(1n, 1n), batch: 1, sequence: 2 };
   try {
-    await session.run(feeds(runtime, session, batch), [chooseOutput(session, options)]);
+    await session.run(feeds(runtime, session, batch), [
+      chooseOutput(options.graph, session.outputNames, options.output),
+    ]);
   } catch (cause) {
     await session.release();
     throw refused(options, device, messageOf(cause), cause);
@@ -160,38 +161,10 @@ function invalid(graph: string, cause: unknown): ModelError {
   });
 }
 
-function chooseOutput(session: ort.InferenceSession, options: SessionOptions): string {
-  const names = session.outputNames;
-  const chosen = options.output ?? PREFERRED_OUTPUTS.find((name) => names.includes(name)) ?? names[0];
-  if (chosen !== undefined && names.includes(chosen)) return chosen;
-  throw new ModelError('graph_invalid', `${options.graph} has no output ${chosen}; it has ${names.join(', ')}.`, {
-    hint: 'Export the model for feature extraction.',
-  });
-}
-
-function assertInputs(session: ort.InferenceSession, graph: string): void {
-  const understood = ['input_ids', 'attention_mask', 'token_type_ids', 'position_ids'];
-  const others = session.inputNames.filter((name) => !understood.includes(name));
-  if (others.length === 0) return;
-  throw new ModelError('graph_invalid', `${graph} wants ${others.join(', ')}, which no text encoder needs.`, {
-    hint: 'Export the model for feature extraction, without past key values.',
-  });
-}
-
 function feeds(runtime: Runtime, session: ort.InferenceSession, batch: PaddedBatch): Record<string, ort.Tensor> {
   const shape = [batch.batch, batch.sequence];
-  const inputs: Readonly<Record<string, () => BigInt64Array>> = {
-    input_ids: () => batch.inputIds,
-    attention_mask: () => batch.attentionMask,
-    token_type_ids: () => new BigInt64Array(batch.inputIds.length),
-    position_ids: () => BigInt64Array.from(batch.inputIds, (_, index) => BigInt(index % batch.sequence)),
-  };
-  const result: Record<string, ort.Tensor> = {};
-  for (const name of session.inputNames) {
-    const data = inputs[name]?.();
-    if (data !== undefined) result[name] = new runtime.Tensor('int64', data, shape);
-  }
-  return result;
+  const inputs = Object.entries(inputsFor(session.inputNames, batch));
+  return Object.fromEntries(inputs.map(([name, data]) => [name, new runtime.Tensor('int64', data, shape)]));
 }
 
 function floats(tensor: ort.Tensor): Float32Array {

@@ -20,6 +20,7 @@ test('encodes with the model of the environment, in order, and says where it run
   );
   const health = await service.healthCheck();
   await service.close();
+  expect(service.device).toBe('cpu (1 thread)');
   expect(notices).toEqual(['sentence-transformers/all-MiniLM-L6-v2 (int8) runs on cpu, 1 thread']);
   expect(health).toMatchObject({ ok: true, device: 'cpu (1 thread)', dimensions: 384 });
   expect(vectors).toHaveLength(golden.length);
