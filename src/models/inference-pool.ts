@@ -182,7 +182,7 @@ export class InferencePool {
   #receive(member: Member, reply: WorkerReply): void {
     if (reply.kind === 'ready') {
       member.ready = true;
-      member.worker.unref();
+      this.#rest(member);
       member.opened(reply.facts);
       this.#wake();
       this.#dispatch();
@@ -194,10 +194,15 @@ export class InferencePool {
     }
     const job = member.jobs.get(reply.id);
     member.jobs.delete(reply.id);
-    if (member.jobs.size === 0) member.worker.unref();
+    this.#rest(member);
     if (reply.kind === 'encoded') job?.resolve(reply.encoded);
     else job?.reject(errorOf(reply.failure));
     this.#dispatch();
+  }
+
+  /** An idle thread does not keep the process alive, save for one whose end `close` waits for. */
+  #rest(member: Member): void {
+    if (member.jobs.size === 0 && !this.#closed) member.worker.unref();
   }
 
   /** A thread is gone: its batches fail, and what waits starts another, unless it never came to work. */

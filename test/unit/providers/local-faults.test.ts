@@ -46,11 +46,16 @@ test('closing ends the threads and rejects what still waits', async () => {
   await expect(provider.embed(['x'], { kind: 'document' })).rejects.toMatchObject({ code: 'pool_closed' });
 });
 
-test.each(['exit', 'throw', 'idle'])('a process that ends by %s while threads exist keeps its exit code', (how) => {
+test.each([
+  ['exit', 7],
+  ['throw', 1],
+  ['idle', 0],
+  ['close', 5],
+] as const)('a process that ends by %s while threads exist keeps its exit code', (how, code) => {
   const script = fileURLToPath(new URL('./end-at-work.ts', import.meta.url));
   const { status, stderr } = spawnSync(process.execPath, ['--import', 'tsx', script, how], { encoding: 'utf8' });
   expect({ status, stderr: how === 'throw' ? '' : stderr }).toEqual({
-    status: how === 'exit' ? 7 : how === 'throw' ? 1 : 0,
+    status: code,
     stderr: '',
   });
 });
