@@ -39,6 +39,8 @@ export async function comparePeers(
       }
     }
     const chosen = await chooseSettings(peers, texts, log);
+    // Unmeasured: reembed finds its token budget on the first large call, and the rounds meet all alike.
+    for (const peer of peers) await peer.encode({ encode: chosen.get(peer) ?? '' });
     const measured = await measure(peers, chosen, texts, rounds, log);
     const results = measured.filter((result) => !isFullPrecision(result.name) || result.cosine.mean >= EQUAL_COSINE);
     for (const { name, cosine } of measured.filter((result) => !results.includes(result))) {
@@ -65,7 +67,8 @@ async function chooseSettings(
   for (let round = 0; round < TRIAL_ROUNDS; round++) {
     for (const peer of peers) {
       await settle();
-      for (const encode of peer.settings) {
+      // With one setting there is nothing to choose.
+      for (const encode of peer.settings.length === 1 ? [] : peer.settings) {
         const trial = await peer.encode({ encode, first: TRIAL_TEXTS });
         const known = seconds.get(key(peer, encode)) ?? Number.POSITIVE_INFINITY;
         seconds.set(key(peer, encode), Math.min(known, trial.seconds));
@@ -76,7 +79,7 @@ async function chooseSettings(
   const trialTexts = Math.min(TRIAL_TEXTS, texts.length);
   return new Map(
     peers.map((peer) => {
-      for (const setting of peer.settings) {
+      for (const setting of peer.settings.length === 1 ? [] : peer.settings) {
         log(`${key(peer, setting)}: ${(trialTexts / timeOf(peer, setting)).toFixed(0)} texts/s in the trial`);
       }
       const best = peer.settings.reduce((a, b) => (timeOf(peer, b) < timeOf(peer, a) ? b : a));

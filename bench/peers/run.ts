@@ -32,11 +32,12 @@ const { values } = parseArgs({
 });
 const packages = fileURLToPath(new URL('.', import.meta.url));
 const rounds = Number(values.rounds);
-if (values['model-dir'] === undefined || !(rounds >= 3)) refuse(USAGE);
+const limit = Number(values.texts);
+if (values['model-dir'] === undefined || !(rounds >= 3) || !(limit >= 1)) refuse(USAGE);
 if (!existsSync(join(packages, '.venv')) || !existsSync(join(packages, '.node'))) {
   refuse('The packages to compare with are not installed: run bench/peers/setup.sh first.');
 }
-const texts = await readTexts(values.file, Number(values.texts));
+const texts = await readTexts(values.file, limit);
 const setup = prepareModel(resolve(values['model-dir']));
 const wanted = values.only?.split(',');
 const programs = contenders(setup).filter(
@@ -63,14 +64,15 @@ function prepareModel(modelDir: string): Setup {
   return { modelDir, laidOut, spec, threads: Number(values.threads), packages };
 }
 
-async function readTexts(file: string, limit: number): Promise<readonly string[]> {
+async function readTexts(file: string, most: number): Promise<readonly string[]> {
   const found: string[] = [];
   for await (const line of readLines(file)) {
     const { text }: { text?: unknown } = JSON.parse(line.text);
     if (typeof text === 'string') found.push(text);
-    if (found.length === limit) break;
+    if (found.length === most) break;
   }
-  if (found.length < limit) console.error(`${file} has only ${found.length} texts.`);
+  if (found.length === 0) refuse(`${file} has no text.`);
+  if (found.length < most) console.error(`${file} has only ${found.length} texts.`);
   return found;
 }
 
