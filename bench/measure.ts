@@ -1,37 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { interleave, type Measured, median } from '../src/bench/statistics.ts';
 import type { RuntimeSettings } from '../src/config/types.ts';
 import type { connectDatabase } from '../src/db/connect.ts';
 import { startEmbedded } from '../src/db/embedded.ts';
 import type { Database } from '../src/db/types.ts';
 
-export interface Contender {
-  readonly name: string;
-  /** Runs once and returns its rate, per second. */
-  readonly run: () => Promise<number>;
-}
-
-export interface Measured {
-  readonly name: string;
-  readonly rates: readonly number[];
-}
-
-/** Runs all contenders in turn, round after round, so that what the machine does meanwhile meets all of them alike. */
-export async function interleave(rounds: number, contenders: readonly Contender[]): Promise<Measured[]> {
-  const rates = new Map<string, number[]>(contenders.map((contender) => [contender.name, []]));
-  for (let round = 0; round < rounds; round++) {
-    for (const contender of contenders) rates.get(contender.name)?.push(await contender.run());
-  }
-  return contenders.map(({ name }) => ({ name, rates: rates.get(name) ?? [] }));
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const upper = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
-}
+export type { Measured };
+export { interleave, median };
 
 /** Median, minimum, maximum and the ratio to the reference, as a Markdown table. */
 export function markdownTable(unit: string, reference: string, results: readonly Measured[]): string {

@@ -1,4 +1,5 @@
 import type { Dtype } from '../config/types.ts';
+import type { BudgetMeasurement } from '../models/calibration.ts';
 import type { LoopDelay } from './loop-delay.ts';
 import type { Quality } from './quality.ts';
 import type { Spread } from './statistics.ts';
@@ -26,13 +27,6 @@ export interface BenchTexts {
   readonly medianTokens: number;
   /** Texts longer than the model's limit; their rest is not embedded. */
   readonly truncated: number;
-}
-
-/** One row of a calibration: what a batch of at most `budget` tokens gives. */
-export interface BenchBudget {
-  readonly budget: number;
-  readonly tokensPerSecond: number;
-  readonly textsPerSecond: number;
 }
 
 /** Of single queries, one after the other, in milliseconds. */
@@ -63,7 +57,7 @@ export interface BenchRun {
   /** The ONNX file, relative to the model's directory. */
   readonly graph: string;
   /** The calibration's table, and the budget that it chose: the one with the most tokens a second. */
-  readonly budgets: readonly BenchBudget[];
+  readonly budgets: readonly BudgetMeasurement[];
   readonly budget: number;
   /** True when the calibration is kept and read by the next start; not after a few texts, or where it cannot be written. */
   readonly kept: boolean;

@@ -5,6 +5,8 @@ export interface BudgetMeasurement {
   /** Tokens of the texts themselves, padding not counted, over all threads. */
   readonly tokensPerSecond: number;
   readonly textsPerSecond: number;
+  /** Tokens per second in the round that was the worst for this budget beside the others, and in the best. */
+  readonly range?: readonly [number, number];
 }
 
 /** What was measured in one turn of one budget. */
@@ -38,8 +40,14 @@ export function compareBudgets(
   return [...budgets]
     .sort((a, b) => a - b)
     .map((budget) => {
-      const share = median(rounds.map((round) => shareOf(budget, round)));
-      return { budget, tokensPerSecond: tokensPerSecond * share, textsPerSecond: textsPerSecond * share };
+      const shares = rounds.map((round) => shareOf(budget, round));
+      const share = median(shares);
+      return {
+        budget,
+        tokensPerSecond: tokensPerSecond * share,
+        textsPerSecond: textsPerSecond * share,
+        range: [tokensPerSecond * Math.min(...shares), tokensPerSecond * Math.max(...shares)],
+      };
     });
 }
 

@@ -107,10 +107,11 @@ function budgetTable(runs: readonly BenchRun[]): string {
       whole(each.budget),
       rateText(each.textsPerSecond),
       whole(each.tokensPerSecond),
+      ...(each.range ?? [each.tokensPerSecond, each.tokensPerSecond]).map(whole),
       each.budget === budget ? 'chosen' : '',
     ]),
   );
-  return markdownTable(['dtype', 'device', 'tokens a batch', 'texts/s', 'tokens/s', ''], rows);
+  return markdownTable(['dtype', 'device', 'tokens a batch', 'texts/s', 'tokens/s', 'min', 'max', ''], rows);
 }
 
 function latencyTable(runs: readonly BenchRun[]): string {

@@ -35,6 +35,14 @@ test('a slow time of the machine that meets a whole round favours nobody', () =>
   expect((measured[1]?.tokensPerSecond ?? 0) / (measured[0]?.tokensPerSecond ?? 1)).toBeCloseTo(100 / 90);
 });
 
+test('the range of a budget is what its rounds were beside the others', () => {
+  const samples = [...round(0, [100, 100, 100]), ...round(1, [100, 50, 100]), ...round(2, [1000, 2000, 1000])];
+  const [, middle] = compareBudgets(samples, BUDGETS, 1) ?? [];
+  const rate = middle?.tokensPerSecond ?? 0;
+  // In the second round it had 1.5 times the mean of all, in the third 0.6 times.
+  expect(middle?.range?.map((value) => value / rate)).toEqual([expect.closeTo(0.6), expect.closeTo(1.5)]);
+});
+
 test('rounds that are not whole do not count', () => {
   const part = round(1, [1, 1, 1]).slice(0, 2);
   expect(compareBudgets([...round(0, [100, 90, 110]), ...part], BUDGETS, 1)).toEqual(
