@@ -26,8 +26,9 @@ export interface Forecast {
   look(rowsLeft: number): Outlook;
 }
 
-/** How far back the rates look: long against a window, short against a machine that slows down. */
-const MEMORY_MS = 60_000;
+/** How far back the rates look that are shown, and those that the rest is estimated with: there one slow window must not count for much. */
+const SHOWN_MEMORY_MS = 30_000;
+const MEMORY_MS = 120_000;
 /** So many rows of the sample speak for what is left, also at its very end. */
 const FEWEST_SAMPLES = 32;
 
@@ -42,7 +43,8 @@ const FEWEST_SAMPLES = 32;
 export function createForecast(maxTokens: number | undefined, now: () => number = Date.now): Forecast {
   const limit = maxTokens ?? Number.POSITIVE_INFINITY;
   const density = createDensity(limit);
-  const rates = createRates(now);
+  const shown = createRates(now, SHOWN_MEMORY_MS);
+  const steady = createRates(now, MEMORY_MS);
   let sizes: readonly number[] = [];
   let rowsMet = 0;
 
@@ -62,16 +64,17 @@ export function createForecast(maxTokens: number | undefined, now: () => number 
       density.add(work);
       rowsMet += work.rows;
       const bytes = work.sizes.reduce((sum, size) => sum + size, 0);
-      rates.add({ rows: work.rows, written: work.written, tokens: work.tokens, bytes });
+      for (const rates of [shown, steady])
+        rates.add({ rows: work.rows, written: work.written, tokens: work.tokens, bytes });
     },
     look(rowsLeft) {
-      const { rows, written, tokens, bytes } = rates.perSecond();
+      const { rows, tokens, bytes } = steady.perSecond();
       const mean = meanAhead(rowsLeft);
       const work = density.counted() ? tokens : bytes;
       const seconds = mean === undefined || work === 0 ? rowsLeft / rows : (rowsLeft * mean) / work;
       return {
-        rowRate: written,
-        tokenRate: density.counted() ? tokens : undefined,
+        rowRate: shown.perSecond().written,
+        tokenRate: density.counted() ? shown.perSecond().tokens : undefined,
         etaSeconds: Number.isFinite(seconds) ? seconds : undefined,
       };
     },
@@ -109,14 +112,14 @@ type Amounts = Readonly<Record<'rows' | 'written' | 'tokens' | 'bytes', number>>
  * Amounts a second, older ones weighing less. Both amounts and time are counted from one window's end to the next one's, so that windows which
  * end together, or a long one that is not over yet, do not make it jump.
  */
-function createRates(now: () => number) {
+function createRates(now: () => number, memoryMs: number) {
   let last = now();
   let seconds = 0;
   let sums: Amounts = { rows: 0, written: 0, tokens: 0, bytes: 0 };
   return {
     add(amounts: Amounts): void {
       const passed = Math.max(0, now() - last);
-      const kept = Math.exp(-passed / MEMORY_MS);
+      const kept = Math.exp(-passed / memoryMs);
       last += passed;
       seconds = seconds * kept + passed / 1000;
       sums = {

@@ -1,4 +1,5 @@
 import { IntegrityError } from '../errors.ts';
+import { plural } from '../plural.ts';
 import { interrupted } from '../state/context.ts';
 import { countHeldBack } from './count-held-back.ts';
 import type { BackfillJob } from './job.ts';
@@ -73,10 +74,9 @@ function stopIfAborted(job: BackfillJob): void {
 
 function keptBack(job: BackfillJob, rows: number): IntegrityError {
   const { schema, table } = job.to.target;
-  const stayed = rows === 1 ? '1 row stayed' : `${rows} rows stayed`;
   return new IntegrityError(
     'rows_kept_back',
-    `${stayed} pending in ${schema}.${table} after ${MAX_FRUITLESS_PASSES} walks: locked by another session, or changed all the time.`,
+    `${rows} ${plural(rows, 'row')} stayed pending in ${schema}.${table} after ${MAX_FRUITLESS_PASSES} walks: locked by another session, or changed all the time.`,
     { step: 'fill', hint: 'Look for long transactions in pg_stat_activity, then run the same command again.' },
   );
 }

@@ -11,28 +11,40 @@ export function progressText(event: ProgressEvent): string {
     case 'warning':
       return `Warning: ${event.message}`;
     case 'rows':
-      return `${rowsText(event.done)} of ${rowsText(event.total)} ${plural(event.total, 'row')}, ${rowsText(event.rate)} rows/s${etaText(event.etaSeconds)}`;
+      return `${rowsText(event.done)} of ${rowsText(event.total)} ${plural(event.total, 'row')}, ${ratesText(event)}${etaText(event.etaSeconds)}`;
     case 'index':
       return `${event.index}: ${event.phase}${event.fraction === undefined ? '' : ` ${Math.round(event.fraction * 100)}%`}`;
   }
 }
 
 const BAR_CELLS = 24;
+const FEWEST_CELLS = 8;
 
-/** The same with a bar before it, for a line that moves; at most `width` characters wide. */
+/** The same with a bar before it, for a line that moves; at most `width` characters wide. Where that is little, the bar gives way to the text. */
 export function progressBar(event: ProgressEvent, width: number): string {
   const fraction = fractionOf(event);
   const text = progressText(event);
   if (fraction === undefined) return text.slice(0, width);
-  const filled = Math.round(fraction * BAR_CELLS);
-  const bar = `${'█'.repeat(filled)}${'░'.repeat(BAR_CELLS - filled)} ${String(Math.floor(fraction * 100)).padStart(3)}% `;
-  return (bar + text).slice(0, width);
+  const percent = `${String(Math.floor(fraction * 100)).padStart(3)}% `;
+  const cells = Math.min(BAR_CELLS, width - text.length - percent.length - 1);
+  const bar = cells < FEWEST_CELLS ? '' : `${barText(fraction, cells)} `;
+  return (bar + percent + text).slice(0, width);
+}
+
+function barText(fraction: number, cells: number): string {
+  const filled = Math.round(fraction * cells);
+  return '█'.repeat(filled) + '░'.repeat(cells - filled);
 }
 
 function fractionOf(event: ProgressEvent): number | undefined {
   if (event.kind === 'index') return event.fraction;
   if (event.kind !== 'rows') return undefined;
   return event.total > 0 ? Math.min(1, event.done / event.total) : 1;
+}
+
+function ratesText(event: Extract<ProgressEvent, { kind: 'rows' }>): string {
+  const tokens = event.tokenRate === undefined ? '' : `, ${rowsText(event.tokenRate)} tokens/s`;
+  return `${rowsText(event.rate)} rows/s${tokens}`;
 }
 
 function rowsText(count: number): string {

@@ -6,6 +6,7 @@ import type { BackfillResult, Checkpoint } from '../backfill/types.ts';
 import { messageOf } from '../errors.ts';
 import { estimateRows } from '../inspect/facts.ts';
 import { tallyRows } from '../inspect/row-counts.ts';
+import { plural } from '../plural.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import type { Lease } from '../state/lease.ts';
@@ -98,8 +99,8 @@ async function takeBackBackups(
     const { restored } = await restoreMatching(ctx, resolved, backup.path, modelId, {
       fence: { migrationId: record.id, token: lease.token },
     });
-    const vectors = restored === 1 ? '1 vector' : `${restored} vectors`;
-    if (restored > 0) ctx.onProgress({ kind: 'notice', message: `${vectors} came back from ${backup.path}.` });
+    const message = `${restored} ${plural(restored, 'vector')} came back from ${backup.path}.`;
+    if (restored > 0) ctx.onProgress({ kind: 'notice', message });
   } catch (error) {
     throwIfStopped(ctx, 'fill');
     ctx.onProgress({ kind: 'warning', message: `The backup ${backup.path} could not be used: ${messageOf(error)}` });

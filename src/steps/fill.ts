@@ -1,6 +1,7 @@
 import type { BackfillResult } from '../backfill/types.ts';
 import { IntegrityError } from '../errors.ts';
 import { type RowTally, tallyRows } from '../inspect/row-counts.ts';
+import { plural } from '../plural.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
 import type { Lease } from '../state/lease.ts';
@@ -59,8 +60,8 @@ export async function fillLeased(ctx: MigrationContext, lease: Lease, provider: 
   const rows = await tallyRows(ctx.db, target, record.modelId, record.id);
   await refuseQuarantined(ctx, rows);
   if (rows.pending > 0) {
-    const written = rows.pending === 1 ? '1 row was' : `${rows.pending} rows were`;
-    const message = `${written} written meanwhile and pending again; 007 (or the same command) embeds what is left.`;
+    const were = plural(rows.pending, 'row was', 'rows were');
+    const message = `${rows.pending} ${were} written meanwhile and pending again; 007 (or the same command) embeds what is left.`;
     ctx.onProgress({ kind: 'notice', message });
   }
   if (record.active === 'old') {
@@ -85,7 +86,7 @@ async function refuseQuarantined(ctx: MigrationContext, rows: RowTally): Promise
   const named = examples.map((row) => `${row.key.join('/')} (${row.reason})`).join('; ');
   throw new IntegrityError(
     'contamination',
-    `Vector store contamination detected: ${rows.quarantined === 1 ? '1 row is' : `${rows.quarantined} rows are`} in quarantine, ${ctx.runtime.maxQuarantined} are allowed: ${named}.`,
+    `Vector store contamination detected: ${rows.quarantined} ${plural(rows.quarantined, 'row is', 'rows are')} in quarantine, ${ctx.runtime.maxQuarantined} are allowed: ${named}.`,
     {
       step: 'fill',
       hint: 'Correct these rows and run the same command again, or set REEMBED_MAX_QUARANTINED.',

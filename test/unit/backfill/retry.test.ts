@@ -62,4 +62,13 @@ describe('retries', () => {
     await expect(running).rejects.toThrow();
     expect(calls()).toBeLessThan(3);
   });
+
+  it('gives back a result that came although it was aborted meanwhile', async () => {
+    const controller = new AbortController();
+    const work = async (): Promise<string> => {
+      controller.abort();
+      return 'written';
+    };
+    await expect(withRetries(work, { attempts: 3, signal: controller.signal })).resolves.toBe('written');
+  });
 });

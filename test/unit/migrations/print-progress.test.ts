@@ -3,7 +3,7 @@ import { printProgress } from '../../../src/migrations/print-progress.ts';
 import type { ProgressEvent } from '../../../src/progress.ts';
 
 function rows(done: number): ProgressEvent {
-  return { kind: 'rows', done, total: 10_000, rate: 1234.4, etaSeconds: 7 };
+  return { kind: 'rows', done, total: 10_000, rate: 1234.4, tokenRate: 98_765.4, etaSeconds: 7 };
 }
 
 function terminal(isTTY: boolean, columns = 120) {
@@ -21,7 +21,7 @@ describe('on a terminal', () => {
     const { onProgress } = printProgress(stream, 'text');
     onProgress(rows(5_000));
     expect(written).toEqual([
-      `\rreembed: ${'█'.repeat(12)}${'░'.repeat(12)}  50% 5,000 of 10,000 rows, 1,234 rows/s, 7 s left\u001b[K`,
+      `\rreembed: ${'█'.repeat(12)}${'░'.repeat(12)}  50% 5,000 of 10,000 rows, 1,234 rows/s, 98,765 tokens/s, 7 s left\u001b[K`,
     ]);
   });
 
@@ -36,6 +36,24 @@ describe('on a terminal', () => {
     expect(written.slice(1, 3)).toEqual(['\n', 'reembed: Warning: slow\n']);
     expect(written.at(-1)).toBe('\n');
     expect(written.filter((text) => text === '\n')).toHaveLength(2);
+  });
+
+  test('on a narrow one the bar gives way: what is left stays in sight', () => {
+    for (const [columns, cells] of [
+      [89, 12],
+      [80, 0],
+    ] as const) {
+      const { stream, written } = terminal(true, columns);
+      printProgress(stream, 'text').onProgress(rows(5_000));
+      expect(written[0]).toContain(', 7 s left\u001b[K');
+      expect(written[0]?.match(/[█░]/g) ?? []).toHaveLength(cells);
+    }
+  });
+
+  test('where nobody counts tokens, none are shown', () => {
+    const { stream, written } = terminal(false);
+    printProgress(stream, 'text').onProgress({ ...rows(5_000), tokenRate: undefined } as ProgressEvent);
+    expect(written[0]).toBe('reembed: 5,000 of 10,000 rows, 1,234 rows/s, 7 s left\n');
   });
 
   test('the line never wraps', () => {
@@ -53,9 +71,9 @@ test('elsewhere a plain line every five seconds, and the last one in any case', 
   onProgress(rows(4));
   onProgress(rows(10_000));
   expect(written).toEqual([
-    'reembed: 1 of 10,000 rows, 1,234 rows/s, 7 s left\n',
-    'reembed: 4 of 10,000 rows, 1,234 rows/s, 7 s left\n',
-    'reembed: 10,000 of 10,000 rows, 1,234 rows/s, 7 s left\n',
+    'reembed: 1 of 10,000 rows, 1,234 rows/s, 98,765 tokens/s, 7 s left\n',
+    'reembed: 4 of 10,000 rows, 1,234 rows/s, 98,765 tokens/s, 7 s left\n',
+    'reembed: 10,000 of 10,000 rows, 1,234 rows/s, 98,765 tokens/s, 7 s left\n',
   ]);
 });
 

@@ -43,6 +43,21 @@ test('the values never change: vectors stored by an older version stay comparabl
   `);
 });
 
+test('the same words have the same vector however they are spelled: plain letters are hashed by a way of their own', async () => {
+  // A full-width letter or a thin space is plain ASCII after NFKC, but does not take the way for it.
+  const pairs: [string, string][] = [
+    ['Vacuum FULL 2 tables', 'Ｖacuum FULL 2 tables'],
+    ['a-b_c.D9', 'a\u2009b\u2009c\u2009d9'],
+    ['x', '\u00a0x\u00a0'],
+  ];
+  for (const [ascii, other] of pairs) {
+    const { vectors, tokenKeys, tokens } = await hashProvider('hash/64').embed([ascii, other], { kind: 'document' });
+    expect(vectors[1]).toEqual(vectors[0]);
+    expect(tokenKeys?.[1]).toBe(tokenKeys?.[0]);
+    expect(tokens % 2).toBe(0);
+  }
+});
+
 test('keys tell texts apart as the vectors do', async () => {
   const { tokenKeys } = await hashProvider('hash/16').embed(['a b', 'B, a!', 'a b b'], { kind: 'query' });
   expect(tokenKeys?.[0]).toBe(tokenKeys?.[1]);
