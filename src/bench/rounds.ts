@@ -4,7 +4,7 @@ import { gemmFlopsPerToken, readEncoderShape } from './gemm-flops.ts';
 import type { GemmRate } from './gemm-limit.ts';
 import { summarizeDelays, watchLoop } from './loop-delay.ts';
 import type { OpenRun } from './open-run.ts';
-import { type Contender, interleave, type Spread, spreadOf } from './statistics.ts';
+import { type Contender, interleave, median, type Spread, spreadOf } from './statistics.ts';
 import type { BenchRun, GemmShare, PlainLoop } from './types.ts';
 
 export interface RoundsOptions {
@@ -104,6 +104,9 @@ async function gemmShare(
     limit,
     tokens: limits.reduce((best, each) => (each.flops > best.flops ? each : best)).tokens,
     flopsPerToken,
-    fraction: (flopsPerToken * tokensPerSecond.median) / limit.median,
+    // Round by round: the limit was measured right before the pass, on the machine as it was then.
+    fraction: median(
+      tokensPerSecond.rounds.map((rate, i) => (flopsPerToken * rate) / (limits[i]?.flops ?? Number.NaN)),
+    ),
   };
 }

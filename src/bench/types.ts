@@ -44,7 +44,7 @@ export interface GemmShare {
   readonly tokens: number;
   /** Operations of the model's products for one token of these texts. */
   readonly flopsPerToken: number;
-  /** flopsPerToken · tokens per second / limit: medians. */
+  /** flopsPerToken · tokens per second / limit, the median of the rounds. */
   readonly fraction: number;
 }
 
