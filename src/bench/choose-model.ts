@@ -70,7 +70,7 @@ async function configuredModel(
 }
 
 async function problemOf(reference: ModelReference, modelsDir: string | undefined): Promise<string | undefined> {
-  if (reference.provider !== 'local') return `is of the provider ${reference.provider}, which has no speed of its own`;
+  if (reference.provider !== 'local') return `is of the provider ${reference.provider}, which runs no model`;
   try {
     await resolveModelFiles(reference.model, { modelsDir });
     return undefined;

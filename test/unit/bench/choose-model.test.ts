@@ -23,7 +23,7 @@ test('the configured model is measured where it is on this machine', async () =>
 
 test.each([
   ['missing', 'BAAI/bge-small-en-v1.5', 384, 'is not on this machine'],
-  ['hashed', 'hash/8', 8, 'is of the provider hash'],
+  ['hashed', 'hash/8', 8, 'is of the provider hash, which runs no model'],
 ])('a configured model that is %s gives way to the bundled one, by name', async (name, model, dimensions, reason) => {
   const chosen = await chooseBenchModel({ cwd: await projectWith(name, model, dimensions), modelsDir });
   expect(chosen).toMatchObject({ model: BUNDLED, dimensions: 384 });
