@@ -2,6 +2,7 @@ import { createForecast } from './forecast.ts';
 import type { BackfillJob } from './job.ts';
 import { withRetries } from './retry.ts';
 import { type SizeSample, sampleSizes } from './sample-sizes.ts';
+import type { Checkpoint } from './types.ts';
 import type { DoneWindow } from './walk.ts';
 
 const CHECKPOINT_MS = 500;
@@ -16,6 +17,8 @@ export interface Totals {
 export interface Reporter {
   /** Tells progress, and keeps the cursor in the state a few times a second. */
   settle(done: DoneWindow): Promise<void>;
+  /** Keeps the last cursor of a run that ends before its time, if that can be done. */
+  keep(): Promise<void>;
   /** Waits for what still asks the database. */
   close(): Promise<void>;
 }
@@ -26,6 +29,7 @@ export function createReporter(job: BackfillJob, totals: Totals): Reporter {
   let rowsTotal = job.rowsTotal;
   let sampling: Promise<void> | undefined;
   let lastCheckpoint = 0;
+  let unsaved: Checkpoint | undefined;
 
   function learn({ sizes, pending }: SizeSample): void {
     forecast.learnSizes(sizes);
@@ -49,11 +53,17 @@ export function createReporter(job: BackfillJob, totals: Totals): Reporter {
       tell();
       // Not before the first window: where it is the only one, nobody needs to know.
       sampling ??= sample(job).then(learn, () => undefined);
+      unsaved = { cursor: window.last, ...totals };
       if (Date.now() - lastCheckpoint < CHECKPOINT_MS) return;
       lastCheckpoint = Date.now();
-      const checkpoint = { cursor: window.last, ...totals };
+      const checkpoint = unsaved;
       const retry = { attempts: job.ctx.runtime.maxRetries, signal: job.signal };
       await withRetries(async () => job.onCheckpoint?.(checkpoint), retry);
+      unsaved = undefined;
+    },
+    async keep() {
+      // The next start merely walks over rows that are done already, should this fail as well.
+      if (unsaved !== undefined) await job.onCheckpoint?.(unsaved).catch(() => undefined);
     },
     close: async () => sampling,
   };

@@ -27,6 +27,7 @@ export async function runBackfill(job: BackfillJob): Promise<BackfillResult> {
     const walks = await walkUntilDone(job, reporter);
     return { ...totals, passes: Math.max(1, walks - 1), seconds: (Date.now() - started) / 1000 };
   } catch (error) {
+    await reporter.keep();
     stopIfAborted(job);
     throw error;
   } finally {

@@ -156,7 +156,7 @@ async function countRows(db: Queryable, table: TableInfo): Promise<number> {
 }
 
 /** The planner knows the table's present size, reltuples only that of the last ANALYZE. */
-export async function estimateRows(db: Queryable, table: TableInfo, hidden: boolean): Promise<number> {
+async function estimateRows(db: Queryable, table: TableInfo, hidden: boolean): Promise<number> {
   if (hidden || table.kind !== 'r') return Math.max(0, table.estimatedRows);
   const { rows } = await db.query<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }>(
     `EXPLAIN (FORMAT JSON) SELECT 1 FROM ${quoteQualified(table.schema, table.name)}`,

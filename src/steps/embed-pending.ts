@@ -4,7 +4,6 @@ import { providerSource } from '../backfill/provider-source.ts';
 import { runBackfill } from '../backfill/run-backfill.ts';
 import type { BackfillResult, Checkpoint } from '../backfill/types.ts';
 import { messageOf } from '../errors.ts';
-import { estimateRows } from '../inspect/facts.ts';
 import { tallyRows } from '../inspect/row-counts.ts';
 import { plural } from '../plural.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
@@ -21,6 +20,7 @@ import type { LazyProvider } from './provider.ts';
 
 /** Above so many rows an exact count for the progress line is not worth its scan. */
 const EXACT_COUNT_LIMIT = 100_000;
+const EXACT_COUNT_BYTES = 64 * 2 ** 20;
 
 /** Embeds what is pending in the column of the new vectors, before or after the swap; undefined when nothing is. */
 export async function embedPending(
@@ -151,12 +151,19 @@ async function extent(
   { record, table, target }: ResolvedMigration,
   modelId: number,
 ): Promise<Pick<BackfillJob, 'rowsDone' | 'rowsTotal'>> {
-  const estimate = await estimateRows(ctx.db, table, false);
-  if (estimate < EXACT_COUNT_LIMIT) {
-    const { total, skipped, done } = await tallyRows(ctx.db, target, modelId, record.id);
-    return { rowsDone: done, rowsTotal: total - skipped };
-  }
-  // Before the table's first ANALYZE the planner guesses how wide a row is, and may be wrong by a factor; a sample is not.
-  const analyzed = table.estimatedRows >= 0;
-  return { rowsDone: record.rowsWritten, rowsTotal: analyzed ? estimate : undefined };
+  // Not the planner's estimate: it takes the pages that the new vectors fill for more rows.
+  const known = table.estimatedRows > 0 ? table.estimatedRows : undefined;
+  const small = known === undefined ? await isSmall(ctx, table.oid) : known < EXACT_COUNT_LIMIT;
+  if (!small) return { rowsDone: record.rowsWritten, rowsTotal: known };
+  const { total, skipped, done } = await tallyRows(ctx.db, target, modelId, record.id);
+  return { rowsDone: done, rowsTotal: total - skipped };
+}
+
+/** For a table of which nobody has counted the rows yet, not even ANALYZE. */
+async function isSmall(ctx: MigrationContext, oid: number): Promise<boolean> {
+  const { rows } = await ctx.db.query<{ bytes: number }>(
+    'SELECT pg_catalog.pg_relation_size($1::oid)::float8 AS bytes',
+    [oid],
+  );
+  return (rows[0]?.bytes ?? 0) < EXACT_COUNT_BYTES;
 }

@@ -126,6 +126,26 @@ describe('a table that is half done', () => {
   }, 120_000);
 });
 
+describe('a run that is stopped', () => {
+  it('keeps how far it came to the last batch, however soon after it began', async () => {
+    await chain.db.query(`INSERT INTO segments (text) SELECT 'passage ' || i FROM generate_series(1, 400) i`);
+    const context = chain.context(migration, { batchRows: 20 });
+    await expand(context);
+    const stop = new AbortController();
+    const onProgress: MigrationContext['onProgress'] = (event) => {
+      if (event.kind === 'rows' && event.done >= 60) stop.abort();
+    };
+    await expect(fill({ ...context, onProgress, signal: stop.signal })).rejects.toMatchObject({ code: 'interrupted' });
+    const record = await readRecord(chain.db, 'reembed', context.definition.id);
+    const { rows } = await chain.db.query<{ n: number; last: string }>(
+      'SELECT count(*)::int AS n, max(id)::text AS last FROM segments WHERE embedding_8 IS NOT NULL',
+    );
+    expect(rows[0]?.n).toBeGreaterThanOrEqual(60);
+    expect(rows[0]?.n).toBeLessThan(400);
+    expect(record).toMatchObject({ rowsWritten: rows[0]?.n, cursor: [rows[0]?.last] });
+  });
+});
+
 describe('a run that was held up for longer than its lease', () => {
   /** Another process takes over and swaps; this one does not notice before it writes. */
   async function takeOver(): Promise<void> {
