@@ -8,7 +8,7 @@ import { SEGMENTS, wrongVectors } from '../helpers/oracle.ts';
 
 const ROWS = 8_000;
 /** Small batches make a run long enough to be met by another. */
-const SLOW = { REEMBED_BATCH_ROWS: '20', REEMBED_CONCURRENCY: '1' };
+const SLOW = { REEMBED_BATCH_ROWS: '4', REEMBED_CONCURRENCY: '1', REEMBED_WRITERS: '1' };
 
 describeOnServer('two processes at once', () => {
   let bed: FaultBed;

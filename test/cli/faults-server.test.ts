@@ -26,7 +26,7 @@ describeWith('pgvector', 'a server that stops in the middle of a backfill', () =
 
   it('gives a clear error, and once it is back the same command finishes', async () => {
     await succeed(bed.knex(['migrate:up']));
-    const slow = { REEMBED_BATCH_ROWS: '20', REEMBED_CONCURRENCY: '1' };
+    const slow = { REEMBED_BATCH_ROWS: '4', REEMBED_CONCURRENCY: '1', REEMBED_WRITERS: '1' };
     const running = bed.knex(['migrate:latest'], slow);
     await waitFor('some rows', async () => ((await done()) > 200 ? true : undefined));
     server.stop('immediate');

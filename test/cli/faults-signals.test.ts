@@ -6,7 +6,7 @@ import { stepOf, waitFor, workerSessions } from '../helpers/fault-watch.ts';
 import { SEGMENTS, wrongVectors } from '../helpers/oracle.ts';
 
 const ROWS = 10_000;
-const SLOW = { REEMBED_BATCH_ROWS: '20', REEMBED_CONCURRENCY: '1' };
+const SLOW = { REEMBED_BATCH_ROWS: '4', REEMBED_CONCURRENCY: '1', REEMBED_WRITERS: '1' };
 /** The promise is 5 seconds; a busy machine may be late in telling us. */
 const LIMIT_MS = 5_000;
 
