@@ -29,6 +29,8 @@ export interface Forecast {
 /** How far back the rates look that are shown, and those that the rest is estimated with: there one slow window must not count for much. */
 const SHOWN_MEMORY_MS = 30_000;
 const MEMORY_MS = 120_000;
+/** Before so many windows are done the rest is not told: the first one has started the threads, and others have shared them. */
+const FIRST_WINDOWS = 3;
 /** So many rows of the sample speak for what is left, also at its very end. */
 const FEWEST_SAMPLES = 32;
 
@@ -47,6 +49,7 @@ export function createForecast(maxTokens: number | undefined, now: () => number 
   const steady = createRates(now, MEMORY_MS);
   let sizes: readonly number[] = [];
   let rowsMet = 0;
+  let windows = 0;
 
   /** Tokens, or bytes where nobody counts tokens, of a row that is still to come; undefined without a sample. */
   function meanAhead(rowsLeft: number): number | undefined {
@@ -63,9 +66,12 @@ export function createForecast(maxTokens: number | undefined, now: () => number 
     add(work) {
       density.add(work);
       rowsMet += work.rows;
+      windows += 1;
       const bytes = work.sizes.reduce((sum, size) => sum + size, 0);
-      for (const rates of [shown, steady])
-        rates.add({ rows: work.rows, written: work.written, tokens: work.tokens, bytes });
+      const amounts = { rows: work.rows, written: work.written, tokens: work.tokens, bytes };
+      shown.add(amounts);
+      if (windows > 1) steady.add(amounts);
+      else steady.restart();
     },
     look(rowsLeft) {
       const { rows, tokens, bytes } = steady.perSecond();
@@ -75,7 +81,7 @@ export function createForecast(maxTokens: number | undefined, now: () => number 
       return {
         rowRate: shown.perSecond().written,
         tokenRate: density.counted() ? shown.perSecond().tokens : undefined,
-        etaSeconds: Number.isFinite(seconds) ? seconds : undefined,
+        etaSeconds: rowsLeft === 0 ? 0 : windows >= FIRST_WINDOWS && Number.isFinite(seconds) ? seconds : undefined,
       };
     },
   };
@@ -117,6 +123,9 @@ function createRates(now: () => number, memoryMs: number) {
   let seconds = 0;
   let sums: Amounts = { rows: 0, written: 0, tokens: 0, bytes: 0 };
   return {
+    restart(): void {
+      last = now();
+    },
     add(amounts: Amounts): void {
       const passed = Math.max(0, now() - last);
       const kept = Math.exp(-passed / memoryMs);

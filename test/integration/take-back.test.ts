@@ -86,7 +86,7 @@ describe('006 undone and done again', () => {
     // A half-done change of model, undone: the backup holds vectors of both.
     const model = await otherModel();
     const stop = new AbortController();
-    const other = contextFor(model, { batchRows: 50 });
+    const other = contextFor(model, { batchRows: 10 });
     const stopped: Context = {
       ...other,
       signal: stop.signal,
@@ -145,7 +145,7 @@ describe('a table that is half done', () => {
   /** Stops a backfill after some batches, as Ctrl-C does. */
   async function fillSome(): Promise<number> {
     const stop = new AbortController();
-    const ctx = contextFor();
+    const ctx = contextFor({}, { batchRows: 20 });
     const stopped: Context = {
       ...ctx,
       signal: stop.signal,

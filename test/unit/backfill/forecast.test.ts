@@ -131,7 +131,20 @@ test('tells rows and tokens a second, and nothing of what it does not know', () 
   const forecast = createForecast(undefined, () => clock);
   expect(forecast.look(1_000)).toEqual({ rowRate: 0, tokenRate: undefined, etaSeconds: undefined });
   clock = 2_000;
-  forecast.add({ rows: 500, written: 400, sizes: Array.from({ length: 500 }, () => 40), tokens: 5_000, truncated: 0 });
-  expect(forecast.look(1_000)).toEqual({ rowRate: 200, tokenRate: 2_500, etaSeconds: 4 });
+  const window = { rows: 500, written: 400, sizes: Array.from({ length: 500 }, () => 40), tokens: 5_000, truncated: 0 };
+  forecast.add(window);
+  expect(forecast.look(1_000)).toEqual({ rowRate: 200, tokenRate: 2_500, etaSeconds: undefined });
   expect(forecast.look(0).etaSeconds).toBe(0);
+});
+
+test('the first window, which waits for threads that start, does not count for what is left', () => {
+  let clock = 0;
+  const forecast = createForecast(undefined, () => clock);
+  const window = { rows: 100, written: 100, sizes: Array.from({ length: 100 }, () => 40), tokens: 1_000, truncated: 0 };
+  const etas = [20_000, 21_000, 22_000, 23_000].map((end) => {
+    clock = end;
+    forecast.add(window);
+    return forecast.look(1_000).etaSeconds;
+  });
+  expect(etas).toEqual([undefined, undefined, expect.closeTo(10, 5), expect.closeTo(10, 5)]);
 });
