@@ -1,6 +1,6 @@
 // A whole backfill against its parts, by turns in one run: with a real model against inference alone, with the hash provider against the
 // guarded write alone. Rates are of the whole table, from the first look for pending rows to the proof that none is left.
-//   DATABASE_URL=postgres://… npm run bench:backfill -- [--texts 2000] [--rows 50000] [--rounds 5]
+//   DATABASE_URL=postgres://… npm run bench:backfill -- [--texts 2000] [--rows 100000] [--rounds 5]
 
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -31,7 +31,7 @@ const HASH_TEXT_BYTES = 330;
 const { values } = parseArgs({
   options: {
     texts: { type: 'string', default: '2000' },
-    rows: { type: 'string', default: '50000' },
+    rows: { type: 'string', default: '100000' },
     rounds: { type: 'string', default: '5' },
     only: { type: 'string' },
   },

@@ -30,19 +30,14 @@ export function refuseCollapse(
   produced: readonly Produced[],
   model: ModelFingerprint,
 ): void {
-  const keysByVector = new Map<string, Set<string>>();
-  const distinct = new Set<string>();
+  const distinct = new Map<string, Float32Array>();
   for (const [i, item] of produced.entries()) {
-    if (item.kind !== 'vector') continue;
-    const tokenKey = item.tokenKey ?? rows[i]?.text ?? '';
-    distinct.add(tokenKey);
-    const bytes = new Uint8Array(item.vector.buffer, item.vector.byteOffset, item.vector.byteLength);
-    const id = Buffer.from(bytes).toString('latin1');
-    const keys = keysByVector.get(id) ?? new Set<string>();
-    keysByVector.set(id, keys.add(tokenKey));
+    if (item.kind === 'vector') distinct.set(item.tokenKey ?? rows[i]?.text ?? '', item.vector);
   }
   if (distinct.size < COLLAPSE_MIN_ROWS) return;
-  const most = Math.max(...[...keysByVector.values()].map((keys) => keys.size));
+  const vectors = [...distinct.values()];
+  const candidate = majorityCandidate(vectors);
+  const most = vectors.filter((vector) => isSame(vector, candidate)).length;
   if (most * 2 <= distinct.size) return;
   throw new IntegrityError(
     'contamination',
@@ -52,4 +47,25 @@ export function refuseCollapse(
       hint: 'Check the model with "reembed model verify" and the provider\'s settings, then run the same command again.',
     },
   );
+}
+
+/**
+ * The one vector that can be that of more than half: each that differs takes one vote back.
+ * Boyer and Moore, MJRTY: A Fast Majority Vote Algorithm (1991).
+ */
+function majorityCandidate(vectors: readonly Float32Array[]): Float32Array | undefined {
+  let candidate: Float32Array | undefined;
+  let votes = 0;
+  for (const vector of vectors) {
+    if (votes === 0) candidate = vector;
+    votes += isSame(vector, candidate) ? 1 : -1;
+  }
+  return candidate;
+}
+
+function isSame(a: Float32Array, b: Float32Array | undefined): boolean {
+  if (a.length !== b?.length) return false;
+  // Vectors of different texts differ in their first values, so that this ends at once.
+  for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false;
+  return true;
 }

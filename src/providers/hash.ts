@@ -25,8 +25,12 @@ export function hashProvider(name: string): EmbeddingProvider {
       const vectors: Float32Array[] = [];
       const tokenKeys: string[] = [];
       let tokens = 0;
+      let block = new Float32Array();
       for (const text of texts) {
-        const hashed = hashText(text, dimensions);
+        // One piece of memory for many vectors: each of its own would keep the garbage collector as busy as the hashing.
+        const place = vectors.length % TEXTS_PER_TURN;
+        if (place === 0) block = new Float32Array(Math.min(TEXTS_PER_TURN, texts.length - vectors.length) * dimensions);
+        const hashed = hashText(text, block.subarray(place * dimensions, (place + 1) * dimensions));
         vectors.push(hashed.vector);
         tokenKeys.push(hashed.key);
         tokens += hashed.words;
@@ -63,8 +67,9 @@ interface HashedText {
   readonly key: string;
 }
 
-function hashText(text: string, dimensions: number): HashedText {
-  const bag: Bag = { vector: new Float32Array(dimensions), words: 0, sum: 0, mixedSum: 0 };
+/** @param vector all zeros; filled with the result */
+function hashText(text: string, vector: Float32Array): HashedText {
+  const bag: Bag = { vector, words: 0, sum: 0, mixedSum: 0 };
   if (isAscii(text)) addAsciiWords(bag, text);
   if (bag.words === 0) for (const word of wordsOf(text)) addWord(bag, fnv1a(word, FNV_START));
   normalize(bag.vector, text);
