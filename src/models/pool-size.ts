@@ -1,8 +1,8 @@
 import type { Dtype } from '../config/types.ts';
 
-/** Bytes in memory for each byte of the graph's file, as measured with onnxruntime-node 1.30; fp16 is widened on CPUs. */
+/** Bytes in memory for each byte of the graph's file: fp32 and int8 measured with onnxruntime-node 1.30, fp16 estimated (CPUs widen it). */
 const GRAPH_FACTOR: Readonly<Record<Dtype, number>> = { fp32: 1.4, fp16: 3.2, int8: 1.7 };
-/** A thread's own heap and stack, measured. */
+/** A thread's own heap and stack, about. */
 const THREAD_BYTES = 24 * 1024 ** 2;
 /** Of the free memory, what the sessions may take together: the rest is for texts, vectors and neighbours. */
 const SHARE = 0.8;
