@@ -13,7 +13,7 @@ import { hashProvider } from '../src/providers/hash.ts';
 import type { EmbeddingProvider } from '../src/providers/types.ts';
 import { registerModel } from '../src/state/models.ts';
 import { withLease } from '../src/steps/with-lease.ts';
-import { interleave, markdownTable } from './measure.ts';
+import { interleave, type Measured, markdownTable } from './measure.ts';
 import {
   benchMigration,
   type MigrationBed,
@@ -22,6 +22,8 @@ import {
   repeatCorpus,
   runFill,
 } from './migration-bed.ts';
+import { savePanel } from './panel.ts';
+import { readVersions } from './write-paths.ts';
 
 const MODEL = { provider: 'local', model: 'sentence-transformers/all-MiniLM-L6-v2', dimensions: 384 } as const;
 const HASH = 'hash/384';
@@ -34,6 +36,8 @@ const { values } = parseArgs({
     rows: { type: 'string', default: '100000' },
     rounds: { type: 'string', default: '5' },
     only: { type: 'string' },
+    /** Keep the rates for bench/plot.ts. */
+    save: { type: 'boolean', default: false },
   },
 });
 const rounds = Number(values.rounds);
@@ -75,6 +79,12 @@ async function measureModel(count: number): Promise<void> {
     `## ${MODEL.model} (${provider.model.dtype}): ${count} texts of ${bytes.toFixed(0)} bytes in the mean, ${availableParallelism()} cores, ${rounds} rounds\n`,
   );
   console.log(markdownTable('texts/s', 'inference alone', results));
+  save(
+    'backfill-model',
+    `Backfill, all-MiniLM-L6-v2 (int8): ${count.toLocaleString('en-US')} passages`,
+    'texts/s',
+    results,
+  );
   console.log(`\nDelay of the event loop during the backfill: ${delayText(delays)}\n`);
   await provider.close();
 }
@@ -105,6 +115,21 @@ async function measureHash(count: number): Promise<void> {
     `## ${HASH}: ${count} texts of ${HASH_TEXT_BYTES} bytes, ${availableParallelism()} cores, ${rounds} rounds\n`,
   );
   console.log(markdownTable('rows/s', 'guarded write alone', results));
+  save(
+    'backfill-hash',
+    `Backfill, hash provider: ${count.toLocaleString('en-US')} texts of ${HASH_TEXT_BYTES} bytes`,
+    'rows/s',
+    results,
+  );
+}
+
+function save(name: string, title: string, unit: string, results: readonly Measured[]): void {
+  if (!values.save) return;
+  savePanel(name, {
+    title,
+    unit,
+    results: results.map((each) => ({ ...each, rates: [...each.rates], ours: each.name === 'backfill' })),
+  });
 }
 
 async function embedAll(provider: EmbeddingProvider, texts: readonly string[]): Promise<EmbeddedRow[]> {
@@ -112,7 +137,7 @@ async function embedAll(provider: EmbeddingProvider, texts: readonly string[]): 
   return vectors.map((vector, i) => ({ key: [String(i + 1)], hash: textHash(texts[i] ?? ''), vector }));
 }
 
-/** The batches of the backfill, one after the other, of vectors that are there already; under a lease, as it writes. */
+/** The batches of the backfill, one after the other, of vectors and versions that are there already; under a lease, as it writes. */
 async function writeAlone(
   { prepare, context, db }: MigrationBed,
   definition: ReturnType<typeof benchMigration>,
@@ -122,12 +147,13 @@ async function writeAlone(
   const { target, extension } = await prepare(definition, texts);
   const ctx = context(definition);
   const modelId = await registerModel(db, ctx.runtime.stateSchema, { name: HASH });
+  const versioned = await readVersions(db, rows, target.table);
   return withLease(ctx, 'fill', async ({ lease }) => {
     const fence = { migrationId: definition.id, token: lease.token };
     const to = { target, modelId, vectorOid: extension.vectorOid, fence };
     return rateOf(rows.length, async () => {
       for (let i = 0; i < rows.length; i += ctx.runtime.batchRows)
-        await writeBatch(db, to, rows.slice(i, i + ctx.runtime.batchRows));
+        await writeBatch(db, to, versioned.slice(i, i + ctx.runtime.batchRows));
     });
   });
 }

@@ -1,22 +1,19 @@
 // Draws docs/benchmarks.svg out of bench/results/*.json: one panel a file, one bar a contender, median with minimum and maximum.
 //   npm run bench:plot
 
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { z } from 'zod';
+import { writeFileSync } from 'node:fs';
 import { median } from './measure.ts';
+import { type Panel, readPanel } from './panel.ts';
 
-const DIRECTORY = 'bench/results';
 const TARGET = 'docs/benchmarks.svg';
-const PANELS: readonly string[] = ['encoding', 'backfill', 'write'];
-
-const panelSchema = z.object({
-  title: z.string(),
-  unit: z.string(),
-  /** Rates of each round; names that begin with "reembed" are drawn in colour. */
-  results: z.array(z.object({ name: z.string(), rates: z.array(z.number().positive()).min(1) })).min(1),
-});
-type Panel = z.infer<typeof panelSchema>;
+const PANELS: readonly string[] = [
+  'peers',
+  'peers-bge-small-shape',
+  'backfill-model',
+  'backfill-hash',
+  'write',
+  'write-embedded',
+];
 
 const WIDTH = 860;
 const LABELS = 330;
@@ -51,14 +48,13 @@ function heightOf(panel: Panel): number {
 function drawPanel(panel: Panel, top: number): string {
   const most = Math.max(...panel.results.flatMap(({ rates }) => rates));
   const scale = (value: number): number => (value / most) * (WIDTH - LABELS - VALUES);
-  const rows = panel.results.map(({ name, rates }, index) => {
+  const rows = panel.results.map(({ name, ours, rates }, index) => {
     const middle = top + HEAD + index * ROW + ROW / 2;
     const value = median(rates);
     const [low, high] = [LABELS + scale(Math.min(...rates)), LABELS + scale(Math.max(...rates))];
-    const kind = name.startsWith('reembed') ? 'ours' : 'other';
     return [
       `<text x="${LABELS - 10}" y="${middle + 4}" text-anchor="end">${escapeXml(name)}</text>`,
-      `<rect class="${kind}" x="${LABELS}" y="${middle - BAR / 2}" width="${scale(value).toFixed(1)}" height="${BAR}" rx="2"/>`,
+      `<rect class="${ours ? 'ours' : 'other'}" x="${LABELS}" y="${middle - BAR / 2}" width="${scale(value).toFixed(1)}" height="${BAR}" rx="2"/>`,
       `<line class="range" x1="${low.toFixed(1)}" x2="${high.toFixed(1)}" y1="${middle}" y2="${middle}"/>`,
       `<text x="${(Math.max(high, LABELS + scale(value)) + 8).toFixed(1)}" y="${middle + 4}">${Math.round(value).toLocaleString('en-US')}</text>`,
     ].join('\n');
@@ -71,9 +67,7 @@ function drawPanel(panel: Panel, top: number): string {
   ].join('\n');
 }
 
-const panels = PANELS.map((name) =>
-  panelSchema.parse(JSON.parse(readFileSync(join(DIRECTORY, `${name}.json`), 'utf8'))),
-);
+const panels = PANELS.map(readPanel);
 let top = 8;
 const drawn: string[] = [];
 for (const panel of panels) {

@@ -93,9 +93,9 @@ export async function prepareTable(db: Database, rows: number, guarded: boolean)
   return { db, target, vectorOid: extension.vectorOid };
 }
 
-/** The versions of the rows, as a window of the backfill reads them. */
-export async function readVersions(db: Database, rows: readonly EmbeddedRow[]): Promise<EmbeddedRow[]> {
-  const found = await db.query<{ id: string; version: string }>(`SELECT id::text, xmin::text AS version FROM ${TABLE}`);
+/** The versions of the rows of `table`, as a window of the backfill reads them. */
+export async function readVersions(db: Database, rows: readonly EmbeddedRow[], table = TABLE): Promise<EmbeddedRow[]> {
+  const found = await db.query<{ id: string; version: string }>(`SELECT id::text, xmin::text AS version FROM ${table}`);
   const versions = new Map(found.rows.map((row) => [row.id, row.version]));
   return rows.map((row) => ({ ...row, version: versions.get(row.key[0] ?? '') }));
 }

@@ -2,11 +2,13 @@
 //   DATABASE_URL=postgres://… node --import=tsx bench/write.ts [rows] [rounds]
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { parseArgs } from 'node:util';
 import type { EmbeddedRow } from '../src/backfill/write-batch.ts';
 import { loadRuntimeSettings } from '../src/config/runtime.ts';
 import { connectDatabase } from '../src/db/connect.ts';
 import type { Database } from '../src/db/types.ts';
 import { interleave, type Measured, markdownTable, median, openBenchDatabase } from './measure.ts';
+import { savePanel } from './panel.ts';
 import {
   BARE,
   BATCH_ROWS,
@@ -59,8 +61,9 @@ function ratioLine(results: readonly Measured[]): string {
 }
 
 async function main(): Promise<void> {
-  const rows = makeRows(Number(process.argv[2] ?? 20_000));
-  const rounds = Number(process.argv[3] ?? 5);
+  const { positionals, values } = parseArgs({ allowPositionals: true, options: { save: { type: 'boolean' } } });
+  const rows = makeRows(Number(positionals[0] ?? 20_000));
+  const rounds = Number(positionals[1] ?? 5);
   const runtime = loadRuntimeSettings();
   const opened = await openBenchDatabase(runtime, connectDatabase);
   const { db } = opened;
@@ -80,6 +83,17 @@ async function main(): Promise<void> {
       `${rows.length} rows with texts of ${TEXT_BYTES} bytes, ${DIMENSIONS} dimensions, ${BATCH_ROWS} rows a statement, ${rounds} rounds.\n`,
     );
     console.log(`${markdownTable('rows/s', BARE, results)}\n\n${ratioLine(results)}`);
+    if (values.save === true) {
+      savePanel(db.embedded ? 'write-embedded' : 'write', {
+        title: `Write path, ${db.embedded ? 'embedded Postgres' : 'Postgres'}: ${rows.length.toLocaleString('en-US')} rows`,
+        unit: 'rows/s',
+        results: results.map((result) => ({
+          ...result,
+          rates: [...result.rates],
+          ours: result.name.includes('guarded'),
+        })),
+      });
+    }
     const [middle, most] = [median(loopDelays), Math.max(...loopDelays)].map((x) => x.toFixed(1));
     console.log(
       `A 1 ms timer while the guarded path wrote, ms between two ticks at p99: median ${middle}, max ${most}.`,

@@ -5,6 +5,7 @@ import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { readLines } from '../../src/providers/read-lines.ts';
+import { savePanel } from '../panel.ts';
 import { type Comparison, comparePeers } from './compare-peers.ts';
 import { contenders, REFERENCE, type Setup } from './contenders.ts';
 import { describeMachine, peersTable, ratios, versionsOf } from './report-peers.ts';
@@ -17,7 +18,8 @@ const USAGE = `usage: npm run bench:peers -- --model-dir DIR [options]
   --rounds N        each contender once a round (5; at least 3)
   --threads N       for those that are told (the cores that this process may use)
   --only A,B        contenders whose names contain one of these, beside ${REFERENCE}
-  --json            the result as JSON`;
+  --json            the result as JSON
+  --save            keep the rates for bench/plot.ts`;
 
 const { values } = parseArgs({
   options: {
@@ -28,6 +30,7 @@ const { values } = parseArgs({
     threads: { type: 'string', default: String(availableParallelism()) },
     only: { type: 'string' },
     json: { type: 'boolean', default: false },
+    save: { type: 'boolean', default: false },
   },
 });
 const packages = fileURLToPath(new URL('.', import.meta.url));
@@ -45,6 +48,7 @@ const programs = contenders(setup).filter(
 );
 const comparison = await comparePeers(programs, texts, rounds, (line) => console.error(line));
 console.log(values.json ? asJson(comparison) : asMarkdown(comparison));
+if (values.save) save(comparison);
 
 function refuse(message: string): never {
   console.error(message);
@@ -74,6 +78,15 @@ async function readTexts(file: string, most: number): Promise<readonly string[]>
   if (found.length === 0) refuse(`${file} has no text.`);
   if (found.length < most) console.error(`${file} has only ${found.length} texts.`);
   return found;
+}
+
+function save({ results }: Comparison): void {
+  const model = basename(setup.modelDir);
+  savePanel(model === 'all-MiniLM-L6-v2' ? 'peers' : `peers-${model}`, {
+    title: `Encoding, ${model}: ${texts.length.toLocaleString('en-US')} passages`,
+    unit: 'texts/s',
+    results: results.map(({ name, rates }) => ({ name, rates: [...rates], ours: name.startsWith('reembed') })),
+  });
 }
 
 function asMarkdown(result: Comparison): string {
