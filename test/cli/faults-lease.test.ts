@@ -43,13 +43,16 @@ describeOnServer('two processes at once', () => {
     expect(await bed.withDatabase((db) => wrongVectors(db, SEGMENTS, 'embedding'))).toEqual([]);
   });
 
-  // On a fresh database neither has a lease yet that could be named: knex's own lock parts them.
+  // On a fresh database neither has a lease yet that could be named: knex's own lock parts them, or the creation of its tables
+  // does, which knex does not expect to happen twice at a time.
   it('knex: of two that start together one works, the other ends at the lock', async () => {
     const both = [bed.knex(['migrate:latest'], SLOW), bed.knex(['migrate:latest'], SLOW)];
     const exits = await Promise.all(both.map((running) => running.exit));
     expect(exits.map((exit) => exit.code).sort(), exits.map((exit) => exit.output).join('\n')).toEqual([0, 1]);
     const loser = exits.find((exit) => exit.code === 1);
-    expect(loser?.output).toMatch(/Migration table is already locked|is held by a running process|is being worked on/);
+    expect(loser?.output).toMatch(
+      /Migration table is already locked|is held by a running process|is being worked on|create table "knex_migrations/,
+    );
     expect(await leftovers(bed.observer)).toEqual([]);
     expect(await bed.withDatabase((db) => wrongVectors(db, SEGMENTS, 'embedding'))).toEqual([]);
   });
