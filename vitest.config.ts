@@ -7,7 +7,8 @@ export default defineConfig({
     // The tests mostly wait, for servers, leases and killed processes: three side by side on two cores.
     maxWorkers: Math.max(3, availableParallelism() - 1),
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 } },
+      // One module graph for all files: loading it anew for each would take longer than the tests themselves.
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000, isolate: false } },
       {
         test: {
           name: 'integration',

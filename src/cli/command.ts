@@ -49,6 +49,7 @@ export interface CommandSpec<Flags extends GlobalFlags> {
   readonly usage: string;
   readonly describe: string;
   readonly flags: (yargs: Argv<GlobalFlags>) => Argv<Flags>;
+  /** Imports the library's function itself, so that no verb waits for the modules of all the others. */
   readonly run: (flags: ArgumentsCamelCase<Flags>, cli: Cli) => Promise<ExitCode>;
 }
 

@@ -1,34 +1,13 @@
-import type { Argv } from 'yargs';
 import { knexEnvironment, loadRuntimeSettings } from '../config/runtime.ts';
 import { type Ledger, openLedger } from '../db/knex-ledger.ts';
 import { BusyError } from '../errors.ts';
 import { connectionOfKnex } from '../migrations/knex-connection.ts';
 import { releaseStaleLock, type StaleLockOptions } from '../migrations/release-stale-lock.ts';
-import type { Cli, ExitCode, GlobalFlags } from './command.ts';
+import type { Cli, ExitCode } from './command.ts';
 import { exitCodeOf } from './exit-code.ts';
+import type { LedgerFlags } from './ledger-flags.ts';
 import { type Direction, type MigrateResult, migrate } from './migrate.ts';
 import type { Output } from './output.ts';
-
-export interface LedgerFlags extends GlobalFlags {
-  readonly knexfile: string | undefined;
-  readonly env: string | undefined;
-  readonly to: string | undefined;
-}
-
-export function ledgerFlags(yargs: Argv<GlobalFlags>) {
-  return yargs
-    .option('knexfile', {
-      type: 'string',
-      requiresArg: true,
-      describe: 'The knexfile',
-      defaultDescription: 'knexfile.*',
-    })
-    .option('env', {
-      type: 'string',
-      describe: 'Which environment of the knexfile',
-      defaultDescription: 'development',
-    });
-}
 
 /** `up` and `down`: the same, in two directions. */
 export async function runLedger(direction: Direction, flags: LedgerFlags, cli: Cli): Promise<ExitCode> {

@@ -1,6 +1,5 @@
-import { type LoadedConfig, loadConfig } from '../config/load-config.ts';
+import type { LoadedConfig } from '../config/load-config.ts';
 import type { MigrationContext } from '../state/context.ts';
-import { openMigration } from '../steps/open-migration.ts';
 import type { Cli, MigrationFlags } from './command.ts';
 
 /** Reads the configuration, connects, runs `work` for the chosen migration and closes everything again. */
@@ -9,6 +8,8 @@ export async function withMigration<T>(
   cli: Cli,
   work: (ctx: MigrationContext, config: LoadedConfig) => Promise<T>,
 ): Promise<T> {
+  const { loadConfig } = await import('../config/load-config.ts');
+  const { openMigration } = await import('../steps/open-migration.ts');
   const config = await loadConfig({ cwd: cli.cwd, file: flags.config, migrationId: flags.migration });
   const { selected, runtime } = config;
   const { signal, output } = cli;

@@ -1,5 +1,5 @@
 import { durationText } from '../../reports/progress-text.ts';
-import { type FillResult, fill } from '../../steps/fill.ts';
+import type { FillResult } from '../../steps/fill.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { count, number } from '../text.ts';
 import { withMigration } from '../with-migration.ts';
@@ -10,6 +10,7 @@ export const backfill = defineCommand({
   describe: 'Embed every pending row; resumes where it stopped',
   flags: migrationFlags,
   run: async (flags, cli) => {
+    const { fill } = await import('../../steps/fill.ts');
     const result = await withMigration(flags, cli, fill);
     cli.output.result(result, describe(result));
     return 0;

@@ -1,4 +1,3 @@
-import { backup as backupMigration } from '../../steps/finalize.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { count } from '../text.ts';
 import { withMigration } from '../with-migration.ts';
@@ -19,6 +18,7 @@ export const backup = defineCommand({
         defaultDescription: 'REEMBED_BACKUP, reembed-backups',
       }),
   run: async (flags, cli) => {
+    const { backup: backupMigration } = await import('../../steps/finalize.ts');
     const { side, directory } = flags;
     const saved = await withMigration(flags, cli, (ctx) =>
       backupMigration(ctx, { side, directory, reason: 'command' }),

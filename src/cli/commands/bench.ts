@@ -1,7 +1,4 @@
-import { bench as measure } from '../../bench/bench.ts';
-import { chooseBenchModel } from '../../bench/choose-model.ts';
 import { loadRuntimeSettings } from '../../config/runtime.ts';
-import { benchReport } from '../../reports/bench-report.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { wholeNumber } from '../whole-number.ts';
 
@@ -49,6 +46,11 @@ export const bench = defineCommand({
         defaultDescription: '5',
       }),
   run: async (flags, { cwd, signal, output }) => {
+    const [{ bench: measure }, { chooseBenchModel }, { benchReport }] = await Promise.all([
+      import('../../bench/bench.ts'),
+      import('../../bench/choose-model.ts'),
+      import('../../reports/bench-report.ts'),
+    ]);
     const { texts, compare, limit, rounds, config, migration } = flags;
     const runtime = loadRuntimeSettings();
     const { model, dimensions } = flags;

@@ -2,7 +2,6 @@ import { resolve } from 'node:path';
 import { defineCommand } from '../command.ts';
 import { requireDemoFiles } from '../demo/demo-files.ts';
 import { nextStepsText, resultText, stageText, styleOf } from '../demo/demo-text.ts';
-import { demoEnvironment, runDemo } from '../demo/run-demo.ts';
 import { wholeNumber } from '../whole-number.ts';
 
 /** Headings of the manual: inputs, chosen before anybody knew what they find. */
@@ -26,6 +25,7 @@ export const demo = defineCommand({
       })
       .option('permute', { type: 'string', requiresArg: true, hidden: true, coerce: wholeNumber('permute', 1) }),
   run: async (flags, cli) => {
+    const { demoEnvironment, runDemo } = await import('../demo/run-demo.ts');
     const { output, cwd, signal } = cli;
     const files = requireDemoFiles();
     const directory = resolve(cwd, flags.directory ?? '.reembed/demo');

@@ -1,8 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { RuntimeSettings } from '../../config/types.ts';
 import { ModelError, messageOf } from '../../errors.ts';
-import { type DoctorReport, doctor as examine } from '../../inspect/doctor.ts';
-import { verifyModel } from '../../models/list-models.ts';
+import type { DoctorReport } from '../../inspect/doctor.ts';
 import type { MigrationContext } from '../../state/context.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { withMigration } from '../with-migration.ts';
@@ -13,6 +12,7 @@ export const doctor = defineCommand({
   describe: 'What stands in the way, and what deserves a look',
   flags: migrationFlags,
   run: async (flags, cli) => {
+    const { doctor: examine } = await import('../../inspect/doctor.ts');
     const report = await withMigration(flags, cli, (ctx, { overriddenBy }) =>
       examine(ctx, { overriddenBy, checkModel: () => checkModel(ctx) }),
     );
@@ -35,6 +35,7 @@ async function checkModel({ definition, runtime }: MigrationContext): Promise<vo
 }
 
 async function checkLocal(model: string, { dtype, modelsDir }: RuntimeSettings): Promise<void> {
+  const { verifyModel } = await import('../../models/list-models.ts');
   await verifyModel(model, { dtype, modelsDir });
 }
 

@@ -1,5 +1,5 @@
 import { defineCommand } from '../command.ts';
-import { ledgerFlags, runLedger } from '../run-ledger.ts';
+import { ledgerFlags } from '../ledger-flags.ts';
 
 /** `reembed down`: undoes completed migrations, in the ledger of `npx knex`. */
 export const down = defineCommand({
@@ -12,5 +12,8 @@ export const down = defineCommand({
       describe: 'The last one to undo, it included, e.g. 005',
       defaultDescription: 'only the last',
     }),
-  run: (flags, cli) => runLedger('down', flags, cli),
+  run: async (flags, cli) => {
+    const { runLedger } = await import('../run-ledger.ts');
+    return runLedger('down', flags, cli);
+  },
 });

@@ -1,4 +1,3 @@
-import { finalize as finalizeMigration } from '../../steps/finalize.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { withMigration } from '../with-migration.ts';
 
@@ -13,6 +12,7 @@ export const finalize = defineCommand({
       describe: 'Before retentionDays are over',
     }),
   run: async (flags, cli) => {
+    const { finalize: finalizeMigration } = await import('../../steps/finalize.ts');
     const result = await withMigration(flags, cli, (ctx) => finalizeMigration(ctx, { now: flags.now }));
     const saved = result.backup === undefined ? '' : `\nIts backup is ${result.backup.path}.`;
     const done = `The old column is dropped. Its disk space returns with VACUUM FULL or a repack.${saved}`;

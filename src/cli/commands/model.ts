@@ -1,5 +1,5 @@
 import { loadRuntimeSettings } from '../../config/runtime.ts';
-import { type ListedModel, listModels, type VerifiedModel, verifyModel } from '../../models/list-models.ts';
+import type { ListedModel, VerifiedModel } from '../../models/list-models.ts';
 import { plural } from '../../plural.ts';
 import { type Cli, defineCommand, type ExitCode } from '../command.ts';
 import { columns, number } from '../text.ts';
@@ -18,12 +18,14 @@ export const model = defineCommand({
 });
 
 async function list(cli: Cli): Promise<ExitCode> {
+  const { listModels } = await import('../../models/list-models.ts');
   const models = await listModels(loadRuntimeSettings().modelsDir);
   cli.output.result({ models }, models.map(describe).join('\n\n'));
   return 0;
 }
 
 async function verify(name: string | undefined, cli: Cli): Promise<ExitCode> {
+  const { listModels, verifyModel } = await import('../../models/list-models.ts');
   const { modelsDir, dtype } = loadRuntimeSettings();
   const wanted = name === undefined ? (await listModels(modelsDir)).map((each) => each.directory) : [name];
   const models: VerifiedModel[] = [];

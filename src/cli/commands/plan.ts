@@ -1,5 +1,3 @@
-import { readFacts } from '../../inspect/facts.ts';
-import { makePlan } from '../../plan/make-plan.ts';
 import type { MigrationPlan } from '../../plan/types.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { bytes, columns, count } from '../text.ts';
@@ -12,6 +10,8 @@ export const plan = defineCommand({
   flags: (yargs) =>
     migrationFlags(yargs).option('sql', { type: 'boolean', default: false, describe: 'With the statements' }),
   run: async (flags, cli) => {
+    const { readFacts } = await import('../../inspect/facts.ts');
+    const { makePlan } = await import('../../plan/make-plan.ts');
     const made = await withMigration(flags, cli, async (ctx) =>
       makePlan(await readFacts(ctx), ctx.definition, ctx.runtime.stateSchema),
     );

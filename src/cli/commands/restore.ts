@@ -1,5 +1,5 @@
 import { plural } from '../../plural.ts';
-import { type RestoreResult, restore as restoreMigration } from '../../steps/restore.ts';
+import type { RestoreResult } from '../../steps/restore.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { count } from '../text.ts';
 import { withMigration } from '../with-migration.ts';
@@ -19,6 +19,7 @@ export const restore = defineCommand({
         describe: 'Also rows whose text was edited since the backup',
       }),
   run: async (flags, cli) => {
+    const { restore: restoreMigration } = await import('../../steps/restore.ts');
     const { file: path, into, dryRun, includeEdited } = flags;
     const result = await withMigration(flags, cli, (ctx) =>
       restoreMigration(ctx, { path, into, dryRun, includeEdited }),

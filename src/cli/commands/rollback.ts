@@ -1,4 +1,3 @@
-import { undoCutOver } from '../../steps/undo-cut-over.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { withMigration } from '../with-migration.ts';
 
@@ -8,6 +7,7 @@ export const rollback = defineCommand({
   describe: 'Exchange the columns back, while the old one is kept',
   flags: migrationFlags,
   run: async (flags, cli) => {
+    const { undoCutOver } = await import('../../steps/undo-cut-over.ts');
     const result = await withMigration(flags, cli, undoCutOver);
     const back = 'The application reads the old vectors again; its writers must return to the old model now.';
     cli.output.result(result, result.changed ? back : 'Nothing to do: the migration is not swapped.');

@@ -1,5 +1,4 @@
-import { type SearchResult, searchTable } from '../../search/search.ts';
-import { lazyProvider } from '../../steps/provider.ts';
+import type { SearchResult } from '../../search/search.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { shorten } from '../text.ts';
 import { wholeNumber } from '../whole-number.ts';
@@ -25,6 +24,8 @@ export const search = defineCommand({
       .option('side', { choices: SIDES, default: 'active', requiresArg: true, describe: 'Whose vectors' } as const)
       .option('exact', { type: 'boolean', default: false, describe: 'Compare with every vector, without the index' }),
   run: async (flags, cli) => {
+    const { searchTable } = await import('../../search/search.ts');
+    const { lazyProvider } = await import('../../steps/provider.ts');
     const { query, limit = 10, side, exact } = flags;
     const result = await withMigration(flags, cli, async (ctx) => {
       const { definition } = ctx;

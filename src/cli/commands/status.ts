@@ -1,4 +1,4 @@
-import { readStatus, type Status } from '../../inspect/status.ts';
+import type { Status } from '../../inspect/status.ts';
 import { plural } from '../../plural.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { columns, count, number } from '../text.ts';
@@ -10,6 +10,7 @@ export const status = defineCommand({
   describe: 'Where the migration stands',
   flags: migrationFlags,
   run: async (flags, cli) => {
+    const { readStatus } = await import('../../inspect/status.ts');
     const found = await withMigration(flags, cli, readStatus);
     cli.output.result(found, describe(found));
     return 0;

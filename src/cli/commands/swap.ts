@@ -1,4 +1,4 @@
-import { type CutOverResult, cutOver } from '../../steps/cut-over.ts';
+import type { CutOverResult } from '../../steps/cut-over.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { withMigration } from '../with-migration.ts';
 
@@ -8,6 +8,7 @@ export const swap = defineCommand({
   describe: 'Build the indexes and exchange the columns',
   flags: migrationFlags,
   run: async (flags, cli) => {
+    const { cutOver } = await import('../../steps/cut-over.ts');
     const result = await withMigration(flags, cli, cutOver);
     cli.output.result(result, describe(result));
     return 0;

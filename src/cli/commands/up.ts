@@ -1,5 +1,5 @@
 import { defineCommand } from '../command.ts';
-import { ledgerFlags, runLedger } from '../run-ledger.ts';
+import { ledgerFlags } from '../ledger-flags.ts';
 
 /** `reembed up`: pending migrations, in the ledger of `npx knex`. */
 export const up = defineCommand({
@@ -12,5 +12,8 @@ export const up = defineCommand({
       describe: 'The last one to run, e.g. 006',
       defaultDescription: 'all',
     }),
-  run: (flags, cli) => runLedger('up', flags, cli),
+  run: async (flags, cli) => {
+    const { runLedger } = await import('../run-ledger.ts');
+    return runLedger('up', flags, cli);
+  },
 });

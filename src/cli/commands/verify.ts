@@ -1,6 +1,5 @@
 import { ModelError, ProviderError } from '../../errors.ts';
-import { type VerifyReport, verify as verifyMigration } from '../../inspect/verify.ts';
-import { lazyProvider } from '../../steps/provider.ts';
+import type { VerifyReport } from '../../inspect/verify.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { columns } from '../text.ts';
 import { wholeNumber } from '../whole-number.ts';
@@ -26,6 +25,8 @@ export const verify = defineCommand({
         describe: 'Chooses the sample; printed, so that a run can be repeated',
       }),
   run: async (flags, cli) => {
+    const { verify: verifyMigration } = await import('../../inspect/verify.ts');
+    const { lazyProvider } = await import('../../steps/provider.ts');
     const { full, sample, seed } = flags;
     try {
       const report = await withMigration(flags, cli, async (ctx) => {
