@@ -15,8 +15,8 @@ const PANELS: readonly string[] = [
   'write-embedded',
 ];
 
-const WIDTH = 860;
-const LABELS = 330;
+const WIDTH = 940;
+const LABELS = 400;
 const VALUES = 110;
 const ROW = 26;
 const BAR = 14;
