@@ -2,7 +2,8 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // A closed embedded Postgres gives its memory back only with its process: a process for each file there.
-const onServer = /^(15|18|docker)$/.test(process.env.REEMBED_TEST_PG ?? '') || (process.env.DATABASE_URL ?? '') !== '';
+const onServer =
+  /^(15|18|docker)$/.test(process.env.REEMBED_TEST_PG ?? '') || /^postgres/.test(process.env.DATABASE_URL ?? '');
 
 // Three projects, because they need different things: nothing, a Postgres, a Postgres and the spawned binary.
 export default defineConfig({
