@@ -22,15 +22,16 @@ const { values } = parseArgs({
 const reference = values.model ? MODEL : HASH;
 const rows = Number(values.rows ?? (values.model ? 100_000 : 1_000_000));
 
-/** What was seen while a tenth of the rows was written: the largest memory, in bytes, and the time that it took. */
+/** What was seen while a tenth of the rows was written: the largest memory, in bytes, the rows whose time was taken, and that time. */
 interface Tenth {
+  rows: number;
   milliseconds: number;
   rss: number;
   heap: number;
   buffers: number;
 }
 
-const tenths = Array.from({ length: TENTHS }, (): Tenth => ({ milliseconds: 0, rss: 0, heap: 0, buffers: 0 }));
+const tenths = Array.from({ length: TENTHS }, (): Tenth => ({ rows: 0, milliseconds: 0, rss: 0, heap: 0, buffers: 0 }));
 const bed = await openMigrationBed();
 try {
   await soak();
@@ -88,7 +89,7 @@ async function runPart(
     const now = performance.now();
     if (Number.isNaN(seen.firstWritten)) seen.firstWritten = now - started;
     // What passes before the first batch is the start's, not the rate's.
-    else note(event.done, now - seen.last);
+    else note(event.done, event.done - seen.done, now - seen.last);
     seen.last = now;
     seen.done = event.done;
     if (until !== undefined && event.done >= until) stop.abort();
@@ -99,10 +100,11 @@ async function runPart(
   return { ...seen, proof: performance.now() - seen.last };
 }
 
-function note(done: number, milliseconds: number): void {
+function note(done: number, written: number, milliseconds: number): void {
   const tenth = tenths[Math.min(TENTHS - 1, Math.floor(((done - 1) / rows) * TENTHS))];
   if (tenth === undefined) return;
   const { rss, heapUsed, arrayBuffers } = process.memoryUsage();
+  tenth.rows += written;
   tenth.milliseconds += milliseconds;
   tenth.rss = Math.max(tenth.rss, rss);
   tenth.heap = Math.max(tenth.heap, heapUsed);
@@ -110,7 +112,7 @@ function note(done: number, milliseconds: number): void {
 }
 
 function tenthsTable(): string {
-  const rate = (tenth: Tenth): number => rows / TENTHS / (tenth.milliseconds / 1000);
+  const rate = (tenth: Tenth): number => tenth.rows / (tenth.milliseconds / 1000);
   const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
   const lines = tenths.map(
     (tenth, i) =>
