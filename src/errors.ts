@@ -43,13 +43,23 @@ export class DatabaseError extends ReembedError {}
 /** A model's files are missing, altered or not understood, or inference failed. */
 export class ModelError extends ReembedError {}
 
-/** A provider answered wrongly or not at all. `retryable` tells whether the same call may succeed later. */
+/**
+ * A provider answered wrongly or not at all. `retryable` tells whether the same call may succeed later, `scope` whether another text would
+ * have passed: only then is it worth looking for the one that is at fault.
+ */
 export class ProviderError extends ReembedError {
   readonly retryable: boolean;
+  readonly scope: 'text' | 'service';
 
-  constructor(code: string, message: string, details: ErrorDetails & { readonly retryable: boolean }) {
+  /** `scope` is `text` unless said. */
+  constructor(
+    code: string,
+    message: string,
+    details: ErrorDetails & { readonly retryable: boolean; readonly scope?: 'text' | 'service' },
+  ) {
     super(code, message, details);
     this.retryable = details.retryable;
+    this.scope = details.scope ?? 'text';
   }
 }
 

@@ -18,8 +18,9 @@ export { type VerifyOptions, type VerifyReport, verify } from './inspect/verify.
 export { makePlan } from './plan/make-plan.ts';
 export type { MigrationPlan, PlanFacts } from './plan/types.ts';
 export type { OnProgress, ProgressEvent } from './progress.ts';
-export { createProvider, type ProviderOptions } from './providers/create-provider.ts';
+export { createProvider } from './providers/create-provider.ts';
 export { EmbeddingsService, type EmbeddingsSettings, type EncodeOptions } from './providers/embeddings-service.ts';
+export type { ProviderOptions } from './providers/provider-options.ts';
 export type {
   EmbeddingProvider,
   EmbedOptions,

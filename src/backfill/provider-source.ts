@@ -96,6 +96,6 @@ function namesItsText(error: unknown): boolean {
 
 /** Errors that one text can cause; a missing file or a stopped worker is not among them. */
 function mayBeOneText(error: unknown): boolean {
-  if (error instanceof ProviderError) return !error.retryable;
+  if (error instanceof ProviderError) return !error.retryable && error.scope === 'text';
   return error instanceof ModelError && error.code === 'inference_failed';
 }

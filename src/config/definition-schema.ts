@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { shown } from './problems.ts';
+import { PROVIDERS } from './provider-names.ts';
 import { nameProblem, parseQualifiedName } from './qualified-name.ts';
 import type { QualifiedName } from './types.ts';
 
@@ -51,7 +52,7 @@ function readQualifiedName(value: unknown): QualifiedName | undefined {
 
 const dimensions = wholeNumber(1, MAX_DIMENSIONS);
 const model = z.string(expected("a model's name or directory")).min(1, expected("a model's name or directory"));
-const provider = oneOf(['local', 'hash', 'file']);
+const provider = oneOf(PROVIDERS);
 
 /** One model; `provider` is read from the name when it is not given. */
 export const modelReferenceSchema = z.strictObject(

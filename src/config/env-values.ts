@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { messageOf } from '../errors.ts';
 import { shown } from './problems.ts';
 
 /** Variables by name, as `process.env` holds them. */
@@ -47,6 +49,51 @@ export function envDuration(): EnvValue<number> {
     const unit = UNIT_MS[match?.[2]?.toLowerCase() ?? ''];
     const value = Math.round(Number(match?.[1]) * (unit ?? Number.NaN));
     return value > 0 ? value : undefined;
+  });
+}
+
+/** A number that may have a fraction: dollars, prices. */
+export function envNumber(min: number, max: number): EnvValue<number> {
+  return envValue(`a number from ${min} to ${max}`, (text) => {
+    const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN;
+    return value >= min && value <= max ? value : undefined;
+  });
+}
+
+/** `1`, `true`, `yes`, `on`, and what says no. */
+export function envFlag(): EnvValue<boolean> {
+  return envValue("'1' or '0'", (text) => {
+    if (/^(1|true|yes|on)$/i.test(text)) return true;
+    return /^(0|false|no|off)$/i.test(text) ? false : undefined;
+  });
+}
+
+/** An http or https URL without a user in it; its text is never part of a message, because people put keys there. */
+export function envUrl(): EnvValue<string> {
+  return envValue(
+    'a URL such as https://host/v1, without user and password',
+    (text) => {
+      if (!URL.canParse(text)) return undefined;
+      const { protocol, username, password } = new URL(text);
+      return /^https?:$/.test(protocol) && username === '' && password === '' ? text.replace(/\/+$/, '') : undefined;
+    },
+    true,
+  );
+}
+
+/** A file that holds a key; the value is its contents. Read at once, so that a wrong path is told with all other problems. */
+export function envKeyFile(): EnvValue<string> {
+  return envText('a file').transform((path, ctx): string | undefined => {
+    if (path === undefined) return undefined;
+    const problem = (message: string): typeof z.NEVER => {
+      ctx.addIssue({ code: 'custom', message: `is ${shown(path)}, expected a file with a key: ${message}` });
+      return z.NEVER;
+    };
+    try {
+      return readFileSync(path, 'utf8').trim() || problem('it is empty');
+    } catch (error) {
+      return problem(messageOf(error));
+    }
   });
 }
 

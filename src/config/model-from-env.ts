@@ -1,14 +1,11 @@
 import { z } from 'zod';
 import { providerOf } from './define-migration.ts';
-import { type Environment, envOneOf, envText, envWhole } from './env-values.ts';
+import type { Environment } from './env-values.ts';
+import { modelShape, namedModel, namingProblems } from './model-env.ts';
 import { invalidConfig, problemsOf } from './problems.ts';
 import type { ModelReference } from './types.ts';
 
-const modelSchema = z.object({
-  EMBEDDING_PROVIDER: envOneOf('local', 'hash', 'file'),
-  EMBEDDING_MODEL: envText(),
-  EMBEDDING_DIMENSIONS: envWhole(1, 16_000),
-});
+const modelSchema = z.object(modelShape);
 
 /**
  * The model that an application encodes with: `EMBEDDING_PROVIDER`, `EMBEDDING_MODEL` (`BAAI/bge-small-en-v1.5`) and
@@ -18,14 +15,15 @@ const modelSchema = z.object({
  */
 export function modelFromEnv(env: Environment = process.env): ModelReference {
   const parsed = modelSchema.safeParse(env);
-  if (!parsed.success) {
-    throw invalidConfig('The environment', problemsOf(parsed.error), 'Correct the variables; see docs/models.md.');
+  const problems = parsed.success ? namingProblems(env, parsed.data) : problemsOf(parsed.error);
+  if (!parsed.success || problems.length > 0) {
+    throw invalidConfig('The environment', problems, 'Correct the variables; see docs/models.md.');
   }
   const values = parsed.data;
-  const model = values.EMBEDDING_MODEL ?? 'BAAI/bge-small-en-v1.5';
+  const { provider, model = 'BAAI/bge-small-en-v1.5' } = namedModel(values);
   const named = /^hash\/(\d+)$/.exec(model)?.[1];
   return {
-    provider: values.EMBEDDING_PROVIDER ?? providerOf(model),
+    provider: provider ?? providerOf(model),
     model,
     dimensions: values.EMBEDDING_DIMENSIONS ?? (named === undefined ? 384 : Number(named)),
   };

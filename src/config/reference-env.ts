@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { defineMigration, type MigrationInput, type ModelReferenceInput, providerOf } from './define-migration.ts';
 import { type Environment, envOneOf, envText, envValue, envWhole } from './env-values.ts';
+import { modelShape, namedModel, namingProblems } from './model-env.ts';
 import { invalidConfig, problemsOf } from './problems.ts';
+import { PROVIDERS } from './provider-names.ts';
 import type { IndexSettings, MigrationDefinition } from './types.ts';
-
-const PROVIDERS = ['local', 'hash', 'file'] as const;
 
 const lists = envValue(
   "a number from 1 to 32768, 'reference' or 'pgvector'",
@@ -16,9 +16,7 @@ const lists = envValue(
 );
 
 const referenceSchema = z.object({
-  EMBEDDING_PROVIDER: envOneOf(...PROVIDERS),
-  EMBEDDING_MODEL: envText(),
-  EMBEDDING_DIMENSIONS: envWhole(1, 16_000),
+  ...modelShape,
   EMBEDDING_OLD_PROVIDER: envOneOf(...PROVIDERS),
   EMBEDDING_OLD_MODEL: envText(),
   EMBEDDING_OLD_DIMENSIONS: envWhole(1, 16_000),
@@ -49,7 +47,9 @@ export const referenceVariables: readonly string[] = Object.keys(referenceSchema
  */
 export function overrideFromEnv(input: MigrationInput, env: Environment = process.env): MigrationDefinition {
   const parsed = referenceSchema.safeParse(env);
-  const problems = parsed.success ? oldModelProblems(parsed.data) : problemsOf(parsed.error);
+  const problems = parsed.success
+    ? [...namingProblems(env, parsed.data), ...oldModelProblems(parsed.data)]
+    : problemsOf(parsed.error);
   if (!parsed.success || problems.length > 0) {
     throw invalidConfig('The environment', problems, 'Correct the variables; docs/configuration.md describes them.');
   }
@@ -83,11 +83,12 @@ export function overridesOf(definition: unknown): readonly string[] {
 
 /** A model named in the environment takes its provider from its own name, not from the model that it replaces. */
 function newModel(input: MigrationInput, values: Values): ModelReferenceInput {
-  const model = values.EMBEDDING_MODEL ?? input.model;
-  const inherited = values.EMBEDDING_MODEL === undefined ? input.provider : undefined;
+  const named = namedModel(values);
+  const model = named.model ?? input.model;
+  const inherited = named.model === undefined ? input.provider : undefined;
   return {
     model,
-    provider: values.EMBEDDING_PROVIDER ?? inherited ?? providerOf(model),
+    provider: named.provider ?? inherited ?? providerOf(model),
     dimensions: values.EMBEDDING_DIMENSIONS ?? namedDimensions(model) ?? input.dimensions,
   };
 }

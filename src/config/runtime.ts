@@ -14,6 +14,7 @@ import {
 } from './env-values.ts';
 import { invalidConfig, problemsOf } from './problems.ts';
 import { nameProblem } from './qualified-name.ts';
+import { remoteSettings, remoteShape } from './remote-env.ts';
 import type { RuntimeSettings } from './types.ts';
 
 /** Every variable that says how a migration runs. `docs/configuration.md` lists them; a test compares the two. */
@@ -42,6 +43,7 @@ const runtimeSchema = z.object({
   REEMBED_BACKUP: envText("'auto', 'none' or a directory"),
   REEMBED_ROLLBACK: envOneOf('refuse', 'accept-missing'),
   REEMBED_LEASE_SECONDS: envWhole(2, 3600),
+  ...remoteShape,
   REEMBED_GATE: envOneOf('warn', 'off'),
   REEMBED_LOG: envOneOf('text', 'json'),
 });
@@ -87,6 +89,7 @@ export function loadRuntimeSettings(env: Environment = process.env, cwd = proces
     ...backupSettings(values.REEMBED_BACKUP, cwd),
     rollback: values.REEMBED_ROLLBACK ?? 'refuse',
     leaseSeconds: values.REEMBED_LEASE_SECONDS ?? 10,
+    remote: remoteSettings(values),
     gate: values.REEMBED_GATE ?? 'warn',
     log: values.REEMBED_LOG ?? 'text',
   };

@@ -1,10 +1,15 @@
+import type { Secret } from './secret.ts';
+
 /** A table or another named object; `schema` is undefined when the search path decides. Names are as stored, unquoted. */
 export interface QualifiedName {
   readonly schema: string | undefined;
   readonly name: string;
 }
 
-export type ProviderName = 'local' | 'hash' | 'file';
+export type LocalProviderName = 'local' | 'hash' | 'file';
+/** Providers that are asked over the network. */
+export type RemoteProviderName = 'openai' | 'huggingface' | 'tei' | 'gemini';
+export type ProviderName = LocalProviderName | RemoteProviderName;
 export type IndexKind = 'ivfflat' | 'hnsw' | 'none';
 export type Distance = 'cosine' | 'l2' | 'ip';
 export type Device = 'auto' | 'cpu' | 'cuda' | 'webgpu';
@@ -25,7 +30,7 @@ export interface IndexSettings {
 /** A model by the names that pin it. */
 export interface ModelReference {
   readonly provider: ProviderName;
-  /** A hub name, `hash/<dimensions>`, a directory with a model, or for `file` the path of the vectors. */
+  /** A hub name, `hash/<dimensions>`, a directory with a model, for `file` the path of the vectors, else the name that the service knows. */
   readonly model: string;
   readonly dimensions: number;
 }
@@ -52,6 +57,36 @@ export interface MigrationDefinition extends ModelReference {
   readonly userTriggers: 'refuse' | 'fire';
   /** The old model, where it is known: fills rows without an old vector when going back. */
   readonly from: ModelReference | undefined;
+}
+
+/** How models are asked over the network: where, with which key, how much at a time and for how much money. */
+export interface RemoteSettings {
+  /** Without a slash at the end; the provider's own service when undefined: `EMBEDDING_BASE_URL`. */
+  readonly baseUrl: string | undefined;
+  /** Lets a key go over plain http to a host that is not this machine: `EMBEDDING_ALLOW_HTTP`. */
+  readonly allowHttp: boolean;
+  /** `any` (`EMBEDDING_API_KEY`) goes before a provider's own. */
+  readonly keys: Readonly<Record<'any' | 'openai' | 'huggingface' | 'gemini', Secret | undefined>>;
+  /** Where model files are downloaded from: `HF_ENDPOINT`. */
+  readonly hubUrl: string;
+  /** Asks models that the table does not know for the configured dimensions too (Matryoshka models on own servers). */
+  readonly sendDimensions: boolean;
+  /** For one request, answer included (60 s). */
+  readonly requestTimeoutMs: number;
+  /** For one request with all its retries (10 min). */
+  readonly deadlineMs: number;
+  /** Requests in flight at most (8). */
+  readonly maxRequests: number;
+  /** US dollars a million tokens, before what the price table says: `EMBEDDING_PRICE`. */
+  readonly usdPerMillionTokens: number | undefined;
+  readonly requestsPerMinute: number | undefined;
+  readonly tokensPerMinute: number | undefined;
+  /** US dollars that a migration may spend in all its runs: `REEMBED_BUDGET_USD`. */
+  readonly budgetUsd: number | undefined;
+  /** `auto` is on for providers that are asked over the network. */
+  readonly vectorCache: 'auto' | 'on' | 'off';
+  /** Batches between two looks at whether the service still runs the same model (50); 0 never looks. */
+  readonly canaryBatches: number;
 }
 
 /** How a migration runs: only from the environment, never pinned. */
@@ -92,6 +127,7 @@ export interface RuntimeSettings {
   readonly rollback: 'refuse' | 'accept-missing';
   /** Seconds without a heartbeat after which another process may take over (10): `REEMBED_LEASE_SECONDS`. */
   readonly leaseSeconds: number;
+  readonly remote: RemoteSettings;
   readonly gate: 'warn' | 'off';
   readonly log: 'text' | 'json';
   /** Where models are looked up by name: `REEMBED_MODELS_DIR`; `~/.cache/reembed/models` when undefined. */

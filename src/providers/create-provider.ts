@@ -1,30 +1,12 @@
-import type { Device, Dtype, ModelReference } from '../config/types.ts';
+import type { ModelReference } from '../config/types.ts';
 import { ModelError } from '../errors.ts';
 import { openLocalModel } from '../models/local-model.ts';
 import { fileProvider } from './file.ts';
 import { hashProvider } from './hash.ts';
 import { localProvider } from './local.ts';
+import type { ProviderOptions } from './provider-options.ts';
+import { openRemote } from './remote/open-remote.ts';
 import type { EmbeddingProvider } from './types.ts';
-
-export interface ProviderOptions {
-  readonly device?: Device | undefined;
-  /** Which CUDA device; 0 unless said. */
-  readonly deviceId?: number | undefined;
-  /** Bytes of a device's memory that batches are planned for, by estimate; what it has unless said. */
-  readonly gpuMemory?: number | undefined;
-  /** The model's own choice unless said. */
-  readonly dtype?: Dtype | undefined;
-  /** Inference threads; unless said one a core, as far as the cores, the quota and the memory of this process go. */
-  readonly threads?: number | undefined;
-  /** Texts an inference batch at most. */
-  readonly batchSize?: number | undefined;
-  /** Where models are looked up by name; `~/.cache/reembed/models` unless said. */
-  readonly modelsDir?: string | undefined;
-  /** Where calibrations are kept; without it every process that embeds much calibrates anew. */
-  readonly cacheDir?: string | undefined;
-  /** Told the device that is really used, and when memory ran out. */
-  readonly onNotice?: ((message: string) => void) | undefined;
-}
 
 /**
  * Opens the provider that `reference` names and checks it against the dimensions asked for. The caller closes it.
@@ -58,6 +40,11 @@ async function openProvider(
       options.onNotice?.(`${reference.model} (${model.files.dtype}) runs on ${model.device}, ${threads}${because}`);
       return localProvider(reference.model, model, { ...options, revision: reference.revision });
     }
+    case 'openai':
+    case 'huggingface':
+    case 'tei':
+    case 'gemini':
+      return openRemote({ ...reference, provider: reference.provider }, options);
   }
 }
 

@@ -1,7 +1,8 @@
 import { modelFromEnv } from '../config/model-from-env.ts';
 import { loadRuntimeSettings } from '../config/runtime.ts';
 import type { ModelReference } from '../config/types.ts';
-import { createProvider, type ProviderOptions } from './create-provider.ts';
+import { createProvider } from './create-provider.ts';
+import { type ProviderOptions, providerOptions } from './provider-options.ts';
 import type { EmbeddingProvider, ModelFingerprint, ProviderHealth } from './types.ts';
 
 export interface EmbeddingsSettings extends ProviderOptions {
@@ -49,22 +50,9 @@ export class EmbeddingsService {
       readonly env?: Readonly<Record<string, string | undefined>>;
     } = {},
   ): Promise<EmbeddingsService> {
-    const { device, deviceId, gpuMemory, dtype, threads, batchSize, modelsDir, cacheDir } = loadRuntimeSettings(
-      options.env,
-    );
-    const { onNotice } = options;
-    return EmbeddingsService.init({
-      model: modelFromEnv(options.env),
-      device,
-      deviceId,
-      gpuMemory,
-      dtype,
-      threads,
-      batchSize,
-      modelsDir,
-      cacheDir,
-      onNotice,
-    });
+    const { env, onNotice } = options;
+    const model = modelFromEnv(env);
+    return EmbeddingsService.init({ model, ...providerOptions(loadRuntimeSettings(env)), onNotice });
   }
 
   /**

@@ -1,6 +1,6 @@
 /** Everything that makes two vectors comparable. Two models share a space only when all of it is equal. */
 export interface ModelFingerprint {
-  /** `local`, `hash`, `file`. */
+  /** As the configuration names it: `local`, `hash`, `file`, `openai`, `huggingface`, `tei`, `gemini`. */
   readonly provider: string;
   /** As the user names it, e.g. `BAAI/bge-small-en-v1.5`. */
   readonly name: string;
@@ -42,6 +42,24 @@ export interface EmbedOptions {
   readonly signal?: AbortSignal | undefined;
   /** Texts an inference batch at most, where the provider batches; its own choice unless said. */
   readonly batchSize?: number | undefined;
+}
+
+/** What one request to a service took. */
+export interface Usage {
+  readonly requests: number;
+  /** As the service counted them, else an estimate. */
+  readonly tokens: number;
+}
+
+/** The limits of a service that costs money, and of what may be spent on it. Whoever keeps it decides whether it outlives the process. */
+export interface UsageLedger {
+  /**
+   * Resolves when a request of about so many tokens may be sent: at once, or when the minute's limits allow it.
+   * @throws InterruptedError `budget_reached` when it would cost more than is left; what was written stays
+   */
+  admit(tokens: number, signal: AbortSignal | undefined): Promise<void>;
+  /** What an admitted request of about `admitted` tokens really took; nothing when it failed. */
+  settle(admitted: number, usage: Usage): Promise<void>;
 }
 
 /** Text to vectors. Implementations never block the event loop for long and never return a vector that they did not compute. */

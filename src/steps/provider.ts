@@ -1,5 +1,6 @@
 import type { ModelReference } from '../config/types.ts';
 import { createProvider } from '../providers/create-provider.ts';
+import { providerOptions } from '../providers/provider-options.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
 import type { MigrationContext } from '../state/context.ts';
 
@@ -17,14 +18,7 @@ export function lazyProvider(
   let provider: Promise<EmbeddingProvider> | undefined;
   const open = (): Promise<EmbeddingProvider> =>
     createProvider(reference, {
-      device: ctx.runtime.device,
-      deviceId: ctx.runtime.deviceId,
-      gpuMemory: ctx.runtime.gpuMemory,
-      dtype: ctx.runtime.dtype,
-      threads: ctx.runtime.threads,
-      batchSize: ctx.runtime.batchSize,
-      modelsDir: ctx.runtime.modelsDir,
-      cacheDir: ctx.runtime.cacheDir,
+      ...providerOptions(ctx.runtime),
       onNotice: (message) => ctx.onProgress({ kind: 'notice', message }),
     });
   return {

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import { calibrate } from '../../../src/models/calibration.ts';
 import { openLocalModel } from '../../../src/models/local-model.ts';
-import type { ProviderOptions } from '../../../src/providers/create-provider.ts';
+import type { ProviderOptions } from '../../../src/providers/provider-options.ts';
 import { temporaryDirectory } from '../models/temporary-directory.ts';
 import { expectClose, expectedVector, type Fixture, randomModel, withProvider } from './random-model-fixture.ts';
 

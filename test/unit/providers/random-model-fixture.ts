@@ -4,7 +4,8 @@ import { type RandomModelOptions, writeRandomModel } from '../../../scripts/make
 import { readModelConfig } from '../../../src/models/model-config.ts';
 import { resolveModelFiles } from '../../../src/models/model-files.ts';
 import { loadTokenizer } from '../../../src/models/tokenizer.ts';
-import { createProvider, type ProviderOptions } from '../../../src/providers/create-provider.ts';
+import { createProvider } from '../../../src/providers/create-provider.ts';
+import type { ProviderOptions } from '../../../src/providers/provider-options.ts';
 import type { EmbeddingProvider } from '../../../src/providers/types.ts';
 import { temporaryDirectory } from '../models/temporary-directory.ts';
 

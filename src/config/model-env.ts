@@ -1,0 +1,40 @@
+import { type Environment, envOneOf, envText, envWhole } from './env-values.ts';
+import type { ConfigProblem } from './problems.ts';
+import { PROVIDERS } from './provider-names.ts';
+import type { ProviderName } from './types.ts';
+
+/** The variables that name a model, the names that people have in their `.env` already among them. */
+export const modelShape = {
+  EMBEDDING_PROVIDER: envOneOf(...PROVIDERS),
+  EMBEDDING_MODEL: envText(),
+  EMBEDDING_DIMENSIONS: envWhole(1, 16_000),
+  EMBEDDING_MODEL_TYPE: envOneOf('local', 'huggingface', 'openai', 'gemini'),
+  HUGGINGFACE_MODEL: envText(),
+};
+
+interface Named {
+  readonly provider: ProviderName | undefined;
+  readonly model: string | undefined;
+}
+
+interface Values {
+  readonly EMBEDDING_PROVIDER?: ProviderName | undefined;
+  readonly EMBEDDING_MODEL?: string | undefined;
+  readonly EMBEDDING_MODEL_TYPE?: ProviderName | undefined;
+  readonly HUGGINGFACE_MODEL?: string | undefined;
+}
+
+/** `EMBEDDING_MODEL_TYPE` is another name of `EMBEDDING_PROVIDER`, and `HUGGINGFACE_MODEL` of `EMBEDDING_MODEL` for the provider huggingface. */
+export function namedModel(values: Values): Named {
+  const provider = values.EMBEDDING_PROVIDER ?? values.EMBEDDING_MODEL_TYPE;
+  const model = values.EMBEDDING_MODEL ?? (provider === 'huggingface' ? values.HUGGINGFACE_MODEL : undefined);
+  return { provider, model };
+}
+
+/** Two names of one thing must not differ. */
+export function namingProblems(env: Environment, values: Values): ConfigProblem[] {
+  const { EMBEDDING_PROVIDER: provider, EMBEDDING_MODEL_TYPE: type } = values;
+  if (provider === undefined || type === undefined || provider === type) return [];
+  const message = `is "${env.EMBEDDING_MODEL_TYPE}", expected "${provider}" as in EMBEDDING_PROVIDER, or to be unset`;
+  return [{ name: 'EMBEDDING_MODEL_TYPE', message }];
+}
