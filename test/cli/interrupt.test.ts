@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { startEmbedded } from '../../src/db/embedded.ts';
-import { BINARY, cliEnvironment, ROOT, runCli } from './run-cli.ts';
+import { BINARY, cliEnvironment, FAST_START, ROOT, runCli } from './run-cli.ts';
 
 const ROWS = 6_000;
 
@@ -33,7 +33,7 @@ afterAll(() => rm(directory, { recursive: true }));
 
 /** Sends a signal as soon as rows are being written. */
 function interrupt(args: readonly string[], signal: NodeJS.Signals): Promise<{ code: number | null; stderr: string }> {
-  const child = spawn(process.execPath, [BINARY, ...args], { cwd: ROOT, env: cliEnvironment(env) });
+  const child = spawn(process.execPath, [...FAST_START, BINARY, ...args], { cwd: ROOT, env: cliEnvironment(env) });
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => {
     const before = stderr;
