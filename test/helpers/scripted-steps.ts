@@ -26,6 +26,8 @@ export type Step =
   | { readonly kind: 'too-few' | 'too-many' | 'duplicated' | 'misnumbered' | 'misordered' }
   /** Vectors of other dimensions than the service's own. */
   | { readonly kind: 'dimensions'; readonly dimensions: number }
+  /** Vectors so many times too long. */
+  | { readonly kind: 'long'; readonly factor: number }
   /** The vector of the text at `at` (0) is all zeros, has NaN (`null` in JSON), or is a list of vectors. */
   | { readonly kind: 'zero' | 'nan' | 'token-vectors'; readonly at?: number };
 
@@ -45,12 +47,14 @@ export function changeAnswer(step: Step, answer: WireAnswer): WireAnswer {
       return { ...answer, vectors: [...rest, { ...first, index: vectors.length }] };
     case 'misordered':
       return { ...answer, vectors: vectors.toReversed() };
+    case 'long':
+      return { ...answer, vectors: vectors.map((one) => ({ ...one, values: stretched(one.values, step.factor) })) };
     case 'zero':
       return withVector(answer, step.at, (values) => Array.from(values, () => 0));
     case 'nan':
       return withVector(answer, step.at, (values) => [null, ...[...values].slice(1)]);
     case 'token-vectors':
-      return withVector(answer, step.at, (values) => [values, values] as unknown as WireVector);
+      return withVector(answer, step.at, (values) => [[...values], [...values]] as unknown as WireVector);
     default:
       return answer;
   }
@@ -65,6 +69,10 @@ function withVector(
     i === (at ?? 0) ? { ...vector, values: change(vector.values) } : vector,
   );
   return { ...answer, vectors };
+}
+
+function stretched(values: WireVector, factor: number): WireVector {
+  return Array.from(values, (value) => (value === null ? null : value * factor));
 }
 
 /** The key that a request carried, in whichever header. */
