@@ -101,6 +101,15 @@ describe('a backfill', () => {
     expect(produced.flatMap(({ kind }, i) => (kind === 'failed' ? [i] : []))).toEqual([7]);
   });
 
+  test('tells a bad text that stands alone, too', async () => {
+    const server = await scripted();
+    const provider = await openAt(server, 'openai');
+    server.rule = ({ texts }) => (texts.includes('text 13') ? { kind: 'status', status: 400 } : undefined);
+    const { rows: produced } = await providerSource(provider).produce(rows.slice(13, 14) as never, undefined);
+    expect(produced).toMatchObject([{ kind: 'failed' }]);
+    expect(server.requests.map(({ texts }) => texts)).toEqual([['text 13'], ['ok'], ['text 13']]);
+  });
+
   test('a service that refuses every text is asked twice, not for each text', async () => {
     const server = await scripted();
     const provider = await openAt(server, 'openai');

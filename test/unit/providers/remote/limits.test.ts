@@ -8,7 +8,7 @@ import { retryAfterMs } from '../../../../src/providers/remote/retry-after.ts';
 const { signal } = new AbortController();
 
 describe('requests', () => {
-  const limits = { items: 5, tokens: 40, bytes: 120, tokensPerText: 30 };
+  const limits = { items: 5, tokens: 40, bytes: 120, tokensPerText: 30, refusesLong: false };
   const size = (texts: readonly string[]) => Buffer.byteLength(texts.map((text) => JSON.stringify(text)).join(','));
 
   test('keep to items, tokens and bytes, lose nothing and keep the order', () => {
