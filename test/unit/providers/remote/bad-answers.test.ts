@@ -46,7 +46,7 @@ describe.each(PROVIDERS)('%s', (name) => {
   });
 });
 
-test('openai: an index that is there twice, or that no text has, is an error', async () => {
+test('openai: an index that is there twice, that no text has, or that is missing is an error', async () => {
   const server = await scripted();
   const provider = await openAt(server, 'openai');
   server.script({ kind: 'duplicated' });
@@ -55,6 +55,9 @@ test('openai: an index that is there twice, or that no text has, is an error', a
   server.script({ kind: 'misnumbered' });
   const outside = await failureOf(provider.embed(TEXTS, DOCUMENT));
   expect(outside.message).toContain('a vector with index 4 for 4 texts');
+  server.script({ kind: 'unnumbered' });
+  const missing = await failureOf(provider.embed(TEXTS, DOCUMENT));
+  expect(missing.message).toContain('a vector without an index for 4 texts');
 });
 
 test('huggingface: a model that does not pool is told from one that does', async () => {
