@@ -112,11 +112,12 @@ test('a busy service is asked beyond REEMBED_MAX_RETRIES, with the same texts to
 
 test('a busy service is asked until the deadline', async () => {
   const server = await scripted();
-  const env = { EMBEDDING_DEADLINE: '400ms' };
-  const provider = await openAt(server, 'openai', { env });
+  const provider = await openAt(server, 'openai', { maxRetries: 1, env: { EMBEDDING_DEADLINE: '800ms' } });
+  // The first request of a process takes longer.
+  await provider.embed(TEXTS, DOCUMENT);
   server.rule = () => busy;
   expect(await failureOf(provider.embed(TEXTS, DOCUMENT))).toMatchObject({ code: 'service_busy', scope: 'service' });
-  expect(server.requests.length).toBeGreaterThan(1);
+  expect(server.requests.length).toBeGreaterThan(2);
 });
 
 test('a pause that is longer than the deadline is not waited for', async () => {
@@ -199,6 +200,8 @@ describe('a text that is longer than the model takes', () => {
     expect(truncated).toBe(1);
     const asked = server.requests.map(({ texts }) => texts);
     const passed = asked.filter(([text = '']) => text.startsWith('w0')).at(-1) ?? [];
+    // Cut by what the service says, or by the estimate: not word by word.
+    expect(asked.length).toBeLessThan(8);
     expect(asked).toContainEqual(['a']);
     expect(asked).toContainEqual(['b']);
     expect(LONG.startsWith(passed[0] ?? '?')).toBe(true);
@@ -292,7 +295,7 @@ describe('concurrency', () => {
 
   test('is EMBEDDING_MAX_REQUESTS at most, and used', async () => {
     const server = await scripted();
-    server.rule = () => ({ kind: 'ok', delayMs: 10 });
+    server.rule = () => ({ kind: 'ok', delayMs: 20 });
     const provider = await openAt(server, 'openai', { batchSize: 1, env: { EMBEDDING_MAX_REQUESTS: '4' } });
     expect((await provider.embed(texts, DOCUMENT)).vectors).toEqual(await hashVectors(texts, 8));
     expect(server.mostInFlight()).toBe(4);
