@@ -152,10 +152,14 @@ describe('with the clock in hand', () => {
   test('the ledger sends alone what is more than a minute may have, and lets a wait be aborted', async () => {
     const ledger = memoryLedger({ requestsPerMinute: undefined, tokensPerMinute: 100 });
     await ledger.admit(500, undefined);
+    const before = ledger.admit(1, undefined);
     const stop = new AbortController();
+    // Although the one before it still waits.
     const waiting = expect(ledger.admit(1, stop.signal)).rejects.toThrow('stopped');
     stop.abort(new Error('stopped'));
     await waiting;
+    await vi.advanceTimersByTimeAsync(61_000);
+    await before;
   });
 });
 
