@@ -22,6 +22,8 @@ export interface LocalModelOptions {
   readonly threads?: number | undefined;
   /** Where models are looked up by name. */
   readonly modelsDir?: string | undefined;
+  /** A lock file that the files must agree with, where it names the model. */
+  readonly modelLock?: string | undefined;
   /** Told when memory allows fewer threads than there are cores. */
   readonly onNotice?: ((message: string) => void) | undefined;
 }
