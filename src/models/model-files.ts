@@ -8,7 +8,7 @@ import { type ModelManifest, readManifest, sha256OfFile, sizeOf, verifyManifest 
 import { CONFIG_FILES, chooseGraph, DTYPES, folderOf, GRAPHS, weightFiles } from './model-layout.ts';
 import { packageRoot } from './package-root.ts';
 
-const BUNDLED_MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
+export const BUNDLED_MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
 const BUNDLED_NAMES: readonly string[] = [BUNDLED_MODEL, 'all-MiniLM-L6-v2'];
 const BUNDLED_DTYPE: Dtype = 'int8';
 

@@ -41,9 +41,7 @@ export async function readLocked(path: string, name: string): Promise<Partial<Re
 export async function checkLock(path: string, { name, dtype, hashes }: LockCandidate): Promise<boolean> {
   const locked = (await readLocked(path, name))[dtype];
   if (locked === undefined) return false;
-  const file = [...Object.keys(locked.files), ...Object.keys(hashes)].find(
-    (each) => locked.files[each] !== hashes[each],
-  );
+  const file = differingFile(locked, hashes);
   if (file === undefined) return true;
   const seen = hashes[file] === undefined ? 'is missing' : `has sha256 ${hashes[file]}`;
   const expected = locked.files[file] === undefined ? 'has no such file' : `says ${locked.files[file]}`;
@@ -53,6 +51,11 @@ export async function checkLock(path: string, { name, dtype, hashes }: LockCandi
       `"reembed model pull ${name} --dtype ${dtype} --update-lock"; vectors of the two must not be mixed.`,
     context: { name, dtype, file, observed: hashes[file] ?? null, expected: locked.files[file] ?? null },
   });
+}
+
+/** The first file that is not the same in both; undefined where all are. */
+export function differingFile({ files }: LockedModel, hashes: LockCandidate['hashes']): string | undefined {
+  return [...Object.keys(files), ...Object.keys(hashes)].find((each) => files[each] !== hashes[each]);
 }
 
 /** Locks a model, whole or not at all; the other models of the file stay as they are. */
