@@ -158,7 +158,6 @@ async function append(
       onBytes?.(have);
     }
     if (have < file.bytes) throw cutShort(file, from, have);
-    await writing(file, path, () => handle.sync());
   } finally {
     await handle.close();
   }

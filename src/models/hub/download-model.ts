@@ -26,8 +26,8 @@ export interface DownloadedModel {
 export interface DownloadModelOptions {
   /** Where parts of files are kept until all are complete. */
   readonly downloads: string;
-  /** A directory of the same model whose files are taken where they are the same. */
-  readonly existing: string | undefined;
+  /** The model's own directory: files that are there and the same are taken, whatever its manifest says. */
+  readonly existing: string;
   readonly onProgress: OnProgress;
   readonly signal: AbortSignal | undefined;
   readonly retryDelayMs: number | undefined;
@@ -107,8 +107,7 @@ async function missingBytes(claimed: ReadonlyMap<HubFile, PartialFile>): Promise
   return missing;
 }
 
-async function takeExisting(file: HubFile, existing: string | undefined): Promise<VerifiedFile | undefined> {
-  if (existing === undefined) return undefined;
+async function takeExisting(file: HubFile, existing: string): Promise<VerifiedFile | undefined> {
   const path = join(existing, file.path);
   if ((await sizeOf(path)) !== file.bytes) return undefined;
   if ((await checksumOf(path, file.bytes, file.checksum.algorithm)) !== file.checksum.value) return undefined;
@@ -125,11 +124,13 @@ function partialName({ path, checksum }: HubFile): string {
   return `${path.replaceAll('/', '__')}.${checksum.value}.incomplete`;
 }
 
-/** Removes parts of files of a model that is complete now, of other revisions too; those that a process works on stay. */
+/** Removes parts of files of a model that is complete now, of other revisions too, and folders that are empty then; what a process works on stays. */
 export async function removeParts(downloads: string): Promise<void> {
   for (const name of await readdir(downloads).catch(() => [])) {
     const path = join(downloads, name);
     if (name.endsWith('.incomplete') || (await isAbandoned(path))) await rm(path, { force: true });
   }
-  await rmdir(downloads).catch(() => undefined);
+  for (const folder of [downloads, join(downloads, '..'), join(downloads, '../..')]) {
+    await rmdir(folder).catch(() => undefined);
+  }
 }

@@ -18,7 +18,7 @@ export interface InstalledModel {
 
 /** Downloads what is missing of a model at one commit, holds it against the lock, and puts it in its place. */
 export async function installModel(published: HubModel, request: PullRequest): Promise<InstalledModel> {
-  const { name, remote, modelsDir, directory, existing, signal, onProgress, retryDelayMs } = request;
+  const { name, remote, modelsDir, directory, signal, onProgress, retryDelayMs } = request;
   const chosen = chooseFiles(name, published.paths, request.dtype);
   const files: HubFile[] = [];
   for (const path of chosen.files) {
@@ -30,10 +30,9 @@ export async function installModel(published: HubModel, request: PullRequest): P
     message: `${name} (${chosen.dtype}) at ${published.commit}, licence ${published.license}`,
   });
   const downloads = join(modelsDir, '.downloads', ...name.split('/'));
-  const here = existing === undefined ? undefined : directory;
   const downloaded = await downloadModel(remote, published, files, {
     downloads,
-    existing: here,
+    existing: directory,
     onProgress,
     signal,
     retryDelayMs,
