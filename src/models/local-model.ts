@@ -53,7 +53,7 @@ export interface LocalModel {
 export async function openLocalModel(model: string, options: LocalModelOptions = {}): Promise<LocalModel> {
   const files = await resolveModelFiles(model, options);
   const config = await readModelConfig(files);
-  const tokenizer = loadTokenizer(files.directory, config);
+  const tokenizer = await loadTokenizer(files.directory, config);
   const [sample] = await tokenizer.tokenize(['reembed']);
   const setup = {
     session: sessionOptions(files, options),
