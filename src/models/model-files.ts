@@ -46,7 +46,7 @@ export interface ResolveOptions {
  * @throws ModelError `model_missing`, `model_file_altered`, `dtype_missing` or `model_lock_differs`, each with the ways on.
  */
 export async function resolveModelFiles(model: string, options: ResolveOptions = {}): Promise<ModelFiles> {
-  const directory = await findDirectory(model, options.modelsDir ?? defaultModelsDir(), options.dtype);
+  const directory = await findModelDirectory(model, options);
   const manifest = await readManifest(directory);
   if (manifest !== undefined) await verifyManifest(directory, manifest);
   const { graph, dtype } = await findGraph(directory, manifest, options.dtype);
@@ -83,24 +83,30 @@ async function bytesOf(directory: string, names: readonly string[]): Promise<num
   return sizes.reduce((sum: number, size) => sum + (size ?? 0), 0);
 }
 
-/** The bundled model has one precision; another one of it is looked for among the downloaded models first. */
-async function findDirectory(model: string, modelsDir: string, dtype: Dtype | undefined): Promise<string> {
+/**
+ * Where a model lies; nothing of it is read. The bundled model has one precision: another one of it is looked for among the downloaded
+ * models first.
+ * @throws ModelError `model_missing`
+ */
+export async function findModelDirectory(
+  model: string,
+  { dtype, modelsDir = defaultModelsDir() }: Pick<ResolveOptions, 'dtype' | 'modelsDir'> = {},
+): Promise<string> {
   const bundled = BUNDLED_NAMES.includes(model) ? [join(packageRoot(), 'models', basename(BUNDLED_MODEL))] : [];
   const bundledFirst = dtype === undefined || dtype === BUNDLED_DTYPE;
   const byName = isAbsolute(model) || model.startsWith('.') ? [] : [join(modelsDir, ...model.split('/'))];
   const candidates = [...(bundledFirst ? bundled : []), resolve(model), ...byName, ...(bundledFirst ? [] : bundled)];
   for (const candidate of candidates) if (await isDirectory(candidate)) return candidate;
   throw new ModelError('model_missing', `The model ${model} is neither a directory nor under ${modelsDir}.`, {
-    hint: waysToAModel(model, byName.at(0) ?? resolve(model)),
+    hint: `${isHubName(model) ? `Run "reembed model pull ${model}". ` : ''}${waysWithoutHub(byName.at(0) ?? resolve(model))}`,
     context: { model, looked: candidates },
   });
 }
 
-/** What can be done where a model is not on this machine and `directory` is where it would be. */
-export function waysToAModel(model: string, directory: string): string {
-  const pull = isHubName(model) ? `Run "reembed model pull ${model}". ` : '';
+/** The three ways to a model without the Hub, where `directory` is the place in which it is looked for. */
+export function waysWithoutHub(directory: string): string {
   return (
-    `${pull}Without a way to the Hub: copy the directory of a machine that has the model to ${directory} (or set EMBEDDING_MODEL to ` +
+    `Without a way to the Hub: copy the directory of a machine that has the model to ${directory} (or set EMBEDDING_MODEL to ` +
     `a directory that holds onnx/model.onnx, tokenizer.json, config.json, modules.json …); set HF_ENDPOINT to a mirror and pull from there; ` +
     `or set EMBEDDING_MODEL to ${BUNDLED_MODEL} (bundled, 384 dimensions), or for a trial to hash/384, a test model without meaning.`
   );

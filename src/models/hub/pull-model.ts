@@ -1,6 +1,6 @@
 import type { Dtype } from '../../config/types.ts';
 import { ModelError } from '../../errors.ts';
-import { BUNDLED_MODEL, waysToAModel } from '../model-files.ts';
+import { BUNDLED_MODEL, waysWithoutHub } from '../model-files.ts';
 import { HubError } from './hub-errors.ts';
 import { type InstalledModel, installModel } from './install-model.ts';
 import { checkLock, differingFile, type LockCandidate, writeLock } from './lock-file.ts';
@@ -69,7 +69,7 @@ async function askHub(request: PullRequest, here: InstalledModel | undefined): P
     }
     const missing = `The model ${name} is not under ${request.modelsDir} as it was asked for`;
     throw new ModelError('hub_unreachable', `${missing}, and ${error.message}`, {
-      hint: waysToAModel(name, directory),
+      hint: waysWithoutHub(directory),
       cause: error,
     });
   }

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { FILES, NAME, pullBed, REPOSITORY } from './pull-bed.ts';
 
 const bed = await pullBed();
@@ -100,22 +100,24 @@ describe('only over https', () => {
 });
 
 describe('without a way to the Hub', () => {
-  const closed = {
-    hubUrl: 'http://127.0.0.1:9',
-    allowHttp: false,
-    requestTimeoutMs: 1000,
-    keys: { huggingface: undefined },
-  };
+  const closed = { hubUrl: '', allowHttp: false, requestTimeoutMs: 5000, keys: { huggingface: undefined } };
+  beforeAll(async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    closed.hubUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await new Promise((resolve) => server.close(resolve));
+  });
 
   test('and without the model, one message names the three ways on', async () => {
     const { code, message, hint } = await bed.refusal({ remote: closed });
     expect(code).toBe('hub_unreachable');
     expect(message).toMatch(
       new RegExp(
-        `^The model ${NAME} is not under ${bed.modelsDir} as it was asked for, and 127\\.0\\.0\\.1:9 could not be asked: .+\\.$`,
+        `^The model ${NAME} is not under ${bed.modelsDir} as it was asked for, and 127\\.0\\.0\\.1:\\d+ could not be asked: connect ECONNREFUSED .+\\.$`,
       ),
     );
     expect(hint).toContain(`copy the directory of a machine that has the model to ${join(bed.modelsDir, NAME)}`);
+    expect(hint).not.toContain('model pull');
     expect(hint).toContain('set HF_ENDPOINT to a mirror');
     expect(hint).toContain('sentence-transformers/all-MiniLM-L6-v2 (bundled');
   });
