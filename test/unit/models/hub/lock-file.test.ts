@@ -138,6 +138,20 @@ describe('a difference from the lock is refused', () => {
     await resolveModelFiles(NAME, { modelsDir: bed.modelsDir, modelLock });
   });
 
+  test('also where the manifest was rewritten with the file: a pull brings that file back', async () => {
+    await bed.pull({ modelLock });
+    const directory = join(bed.modelsDir, 'acme', 'small-en');
+    const manifest = JSON.parse(await readFile(join(directory, 'manifest.json'), 'utf8'));
+    manifest.files['modules.json'] = { bytes: 4, sha256: sha256('[{}]') };
+    await writeFile(join(directory, 'manifest.json'), JSON.stringify(manifest));
+    await writeFile(join(directory, 'modules.json'), '[{}]');
+    await expect(verifyModel(NAME, { modelsDir: bed.modelsDir, modelLock })).rejects.toMatchObject({
+      code: 'model_lock_differs',
+    });
+    expect(await bed.pull({ modelLock })).toMatchObject({ lock: 'matches', receivedBytes: 2 });
+    expect(await readFile(join(directory, 'modules.json'), 'utf8')).toBe('[]');
+  });
+
   test('but not for a model that it does not name', async () => {
     await bed.pull();
     await writeFile(modelLock, '{"version":1,"models":{}}');
