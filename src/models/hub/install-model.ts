@@ -1,9 +1,10 @@
 import { join } from 'node:path';
-import { type ModelManifest, sizeOf } from '../manifest.ts';
+import { ModelError } from '../../errors.ts';
+import { type ModelManifest, readManifest, verifyManifest } from '../manifest.ts';
 import { type ChosenFiles, chooseFiles } from './choose-files.ts';
 import { type DownloadedModel, downloadModel, removeParts, type VerifiedFile } from './download-model.ts';
 import { checkLock } from './lock-file.ts';
-import { type ManifestedModel, manifested, mergeManifests, statedDimensions } from './make-manifest.ts';
+import { type ManifestedModel, manifested, statedDimensions, withFilesOf } from './make-manifest.ts';
 import { type HubFile, type HubModel, readFileInfo } from './model-info.ts';
 import { type PlacedFile, placeModel } from './place-model.ts';
 import type { PullRequest } from './pull-request.ts';
@@ -40,7 +41,7 @@ export async function installModel(published: HubModel, request: PullRequest): P
   try {
     const made = await makeManifest(published, name, chosen, downloaded);
     const model = await assertLocked(request, made);
-    const { manifest, kept } = await keepOthers(made, request);
+    const { manifest, kept } = await keepOthers(made, directory);
     await placeModel(directory, [...downloaded.files, ...kept], manifest);
     await removeParts(downloads);
     return { manifest, model, received: downloaded.received };
@@ -94,14 +95,21 @@ async function makeManifest(
   };
 }
 
-/** The files of another precision of the same revision stay, as far as all of them are still there. */
+/** The files of another precision of the same revision stay. Looked up only now: another pull may have put them there meanwhile. */
 async function keepOthers(
   made: ModelManifest,
-  { existing, directory }: PullRequest,
+  directory: string,
 ): Promise<{ readonly manifest: ModelManifest; readonly kept: readonly PlacedFile[] }> {
-  const merged = mergeManifests(made, existing);
-  const names = Object.keys(merged.files).filter((name) => made.files[name] === undefined);
-  const sizes = await Promise.all(names.map((name) => sizeOf(join(directory, name))));
-  if (sizes.includes(undefined)) return { manifest: made, kept: [] };
-  return { manifest: merged, kept: names.map((name) => ({ name, path: join(directory, name), how: 'link' })) };
+  const here = await readManifest(directory).catch(() => undefined);
+  const others = Object.entries(here?.files ?? {}).filter(([name]) => made.files[name] === undefined);
+  const none = { manifest: made, kept: [] };
+  if (here === undefined || here.revision !== made.revision || others.length === 0) return none;
+  try {
+    await verifyManifest(directory, { ...here, files: Object.fromEntries(others) });
+  } catch (error) {
+    if (error instanceof ModelError) return none;
+    throw error;
+  }
+  const kept = others.map(([name]) => ({ name, path: join(directory, name), how: 'link' as const }));
+  return { manifest: withFilesOf(here, made), kept };
 }

@@ -25,10 +25,9 @@ export async function statedDimensions(locate: (name: string) => string | undefi
   return word ?? embedding ?? hidden ?? embd ?? model ?? dim ?? null;
 }
 
-/** A manifest that also holds what `existing` says of the same revision: the files of another precision, and which one is the default. */
-export function mergeManifests(made: ModelManifest, existing: ModelManifest | undefined): ModelManifest {
-  if (existing === undefined || existing.revision !== made.revision) return made;
-  return { ...made, dtype: existing.dtype, graph: existing.graph, files: { ...existing.files, ...made.files } };
+/** `made` with the files that `here`, of the same revision, holds besides; what was the default stays it. */
+export function withFilesOf(here: ModelManifest, made: ModelManifest): ModelManifest {
+  return { ...made, dtype: here.dtype, graph: here.graph, files: { ...here.files, ...made.files } };
 }
 
 /** A model of a manifest in one precision: sha256 and bytes of the files that take part in inference. */

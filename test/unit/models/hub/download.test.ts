@@ -1,11 +1,12 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { InterruptedError } from '../../../../src/errors.ts';
-import { explainWriteFailure } from '../../../../src/models/hub/disk-space.ts';
 import { downloadFile } from '../../../../src/models/hub/download-file.ts';
 import { requestHub } from '../../../../src/models/hub/hub-request.ts';
+import type { OnProgress } from '../../../../src/progress.ts';
 import { sha256 } from '../../../helpers/hub-server.ts';
 import { COMMIT, FILES, GRAPH, NAME, pullBed, REPOSITORY } from './pull-bed.ts';
 
@@ -179,11 +180,30 @@ describe('a full disk', () => {
     expect(bed.asked()).toEqual([]);
   });
 
-  test('in the middle is one sentence that says what became of the part', () => {
-    const cause = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
-    expect(explainWriteFailure('onnx/model.onnx', '/models/.downloads', cause)).toMatchObject({
-      code: 'disk_full',
-      message: 'Could not write onnx/model.onnx in /models/.downloads: the disk is full; what came so far is kept.',
-    });
+  test('in the middle is one sentence, and the part is gone on with once there is space', async ({ skip }) => {
+    const small = join(bed.root, 'small');
+    await mkdir(small);
+    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', small]).status === 0;
+    if (!mounted) skip('mounting a small file system needs root');
+    try {
+      const filler = join(small, 'filler');
+      const onProgress: OnProgress = (event) => {
+        // A full disk: what still fits is written.
+        if (event.kind === 'download' && event.file === 'onnx/model.onnx')
+          spawnSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=4k']);
+      };
+      const { code, message } = await bed.refusal({ modelsDir: small, onProgress });
+      const where = join(small, '.downloads', NAME);
+      expect([code, message]).toEqual([
+        'disk_full',
+        `Could not write onnx/model.onnx in ${where}: the disk is full; what came so far is kept.`,
+      ]);
+      await rm(filler);
+      hub.requests.length = 0;
+      expect(await bed.pull({ modelsDir: small })).toMatchObject({ files: { 'onnx/model.onnx': sha256(GRAPH) } });
+      expect(ranges()).toEqual([expect.stringMatching(/^bytes=[1-9]\d*-$/)]);
+    } finally {
+      spawnSync('umount', [small]);
+    }
   });
 });

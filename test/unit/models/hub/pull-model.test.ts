@@ -109,6 +109,17 @@ describe('a pull', () => {
     expect(files['config.json']).toBe(sha256(FILES['config.json']));
   });
 
+  test('of two precisions at once leaves one whole model, and repeated both', async () => {
+    hub.repositories.set(NAME, { ...REPOSITORY, files: { ...FILES, 'onnx/model_int8.onnx': 'int8' } });
+    await Promise.all([bed.pull(), bed.pull({ dtype: 'int8' })]);
+    await resolveModelFiles(NAME, { modelsDir: bed.modelsDir });
+    for (const dtype of ['fp32', 'int8'] as const) {
+      await bed.pull({ dtype });
+      await resolveModelFiles(NAME, { modelsDir: bed.modelsDir, dtype });
+    }
+    await resolveModelFiles(NAME, { modelsDir: bed.modelsDir, dtype: 'fp32' });
+  });
+
   test('twice at once leaves one whole model', async () => {
     hub.faults.cutAfter = [100_000, 50_000];
     const both = await Promise.all([bed.pull(), bed.pull()]);
