@@ -35,6 +35,8 @@ export interface HubFaults {
   refuseRange: number;
   /** The next so many answers with a part begin this many bytes too early. */
   shiftedRange: number;
+  /** The next so many requests to the Hub itself are answered 429. */
+  tooMany: number;
   /** The next so many requests for large files are answered 503. */
   unavailable: number;
   /** Alters one byte of each body of this path. */
@@ -88,6 +90,7 @@ export function noFaults(): HubFaults {
     ignoreRange: 0,
     refuseRange: 0,
     shiftedRange: 0,
+    tooMany: 0,
     unavailable: 0,
     alter: undefined,
     hangAfter: undefined,
@@ -125,6 +128,7 @@ function log(state: State, server: LoggedRequest['server'], request: IncomingMes
 
 function serveHub(state: HubServer, request: IncomingMessage, response: ServerResponse): unknown {
   log(state, 'hub', request);
+  if (state.faults.tooMany-- > 0) return failed(response, 429, '', 'We had to rate limit you');
   const { pathname } = new URL(request.url ?? '/', state.url);
   const [, api, name, revision, path] =
     /^\/(api\/models\/)?([^/]+\/[^/]+)\/(?:revision|resolve)\/([^/]+)(?:\/(.+))?$/.exec(pathname) ?? [];

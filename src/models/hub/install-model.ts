@@ -8,6 +8,7 @@ import { type ManifestedModel, manifested, statedDimensions, withFilesOf } from 
 import { type HubFile, type HubModel, readFileInfo } from './model-info.ts';
 import { type PlacedFile, placeModel } from './place-model.ts';
 import type { PullRequest } from './pull-request.ts';
+import { withRetries } from './retry-request.ts';
 
 export interface InstalledModel {
   readonly manifest: ModelManifest;
@@ -23,7 +24,9 @@ export async function installModel(published: HubModel, request: PullRequest): P
   const chosen = chooseFiles(name, published.paths, request.dtype);
   const files: HubFile[] = [];
   for (const path of chosen.files) {
-    files.push(published.listed.get(path) ?? (await readFileInfo(remote, published, path, signal)));
+    files.push(
+      published.listed.get(path) ?? (await withRetries(() => readFileInfo(remote, published, path, signal), request)),
+    );
   }
   await assertLargeFilesLocked(request, chosen, files);
   onProgress({

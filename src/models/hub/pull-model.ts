@@ -7,6 +7,7 @@ import { checkLock, differingFile, type LockCandidate, writeLock } from './lock-
 import { manifested } from './make-manifest.ts';
 import { type HubModel, readModelInfo } from './model-info.ts';
 import { type PullModelOptions, type PullRequest, readRequest } from './pull-request.ts';
+import { withRetries } from './retry-request.ts';
 
 export interface PulledModel {
   readonly name: string;
@@ -60,7 +61,7 @@ function usable({ existing, dtype, locked, updateLock }: PullRequest): Installed
 async function askHub(request: PullRequest, here: InstalledModel | undefined): Promise<HubModel | undefined> {
   const { name, remote, revision, directory, updateLock } = request;
   try {
-    return await readModelInfo(remote, name, revision, request.signal);
+    return await withRetries(() => readModelInfo(remote, name, revision, request.signal), request);
   } catch (error) {
     if (!(error instanceof HubError) || error.code !== 'hub_unreachable') throw error;
     if (here !== undefined && revision === 'main' && updateLock !== true) {

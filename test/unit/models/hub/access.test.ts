@@ -76,6 +76,23 @@ describe('what does not exist is said in a sentence with the next step', () => {
   });
 });
 
+describe('a Hub that is busy', () => {
+  test('is asked again', async () => {
+    hub.faults.tooMany = 2;
+    expect(await bed.pull()).toMatchObject({ result: 'downloaded' });
+  });
+
+  test('for long is told with its answer and without the token', async () => {
+    hub.faults.tooMany = 50;
+    expect(await bed.refusal({ token: TOKEN })).toMatchObject({
+      code: 'hub_refused',
+      message: `${new URL(hub.url).host} answered 429 for ${NAME} (We had to rate limit you), 200 was expected.`,
+      hint: expect.stringContaining('fewer requests'),
+    });
+    expect(hub.requests).toHaveLength(4);
+  });
+});
+
 describe('only over https', () => {
   const remote = { hubUrl: 'http://hub.invalid', requestTimeoutMs: 1000, keys: { huggingface: undefined } };
 
