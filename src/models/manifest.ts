@@ -76,8 +76,11 @@ export async function sizeOf(path: string): Promise<number | undefined> {
 }
 
 function altered(manifest: ModelManifest, what: string, context: Readonly<Record<string, unknown>>): ModelError {
+  const pulled = /^[0-9a-f]{40,64}$/.test(manifest.revision ?? '');
   return new ModelError('model_file_altered', `${what}: the model ${manifest.name} was not loaded.`, {
-    hint: `Run "reembed model pull ${manifest.name}" or copy the model again; for the bundled one install reembed again ("npm ci"; in a clone "git checkout -- models").`,
+    hint: pulled
+      ? `Run "reembed model pull ${manifest.name}": it brings what differs, and nothing else.`
+      : 'Copy the model again, or for the bundled one install reembed again ("npm ci"; in a clone "git checkout -- models").',
     context,
   });
 }

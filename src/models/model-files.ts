@@ -108,7 +108,7 @@ export function waysWithoutHub(directory: string): string {
   return (
     `Without a way to the Hub: copy the directory of a machine that has the model to ${directory} (or set EMBEDDING_MODEL to ` +
     `a directory that holds onnx/model.onnx, tokenizer.json, config.json, modules.json …); set HF_ENDPOINT to a mirror and pull from there; ` +
-    `or set EMBEDDING_MODEL to ${BUNDLED_MODEL} (bundled, 384 dimensions), or for a trial to hash/384, a test model without meaning.`
+    `or set EMBEDDING_MODEL to ${BUNDLED_MODEL} (bundled, 384 dimensions) or to hash/384 (a test model without meaning).`
   );
 }
 

@@ -81,6 +81,7 @@ describe('a pull', () => {
     await writeFile(join(directory(), 'config.json'), '{"hidden_size":385}');
     await expect(resolveModelFiles(NAME, { modelsDir: bed.modelsDir })).rejects.toMatchObject({
       code: 'model_file_altered',
+      hint: `Run "reembed model pull ${NAME}": it brings what differs, and nothing else.`,
     });
     hub.requests.length = 0;
     const warnings: unknown[] = [];
