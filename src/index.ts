@@ -15,6 +15,8 @@ export type { Finding } from './inspect/finding.ts';
 export { type PreflightReport, preflight } from './inspect/preflight.ts';
 export { readStatus, type Status } from './inspect/status.ts';
 export { type VerifyOptions, type VerifyReport, verify } from './inspect/verify.ts';
+export { type PulledModel, pullModel } from './models/hub/pull-model.ts';
+export type { PullModelOptions } from './models/hub/pull-request.ts';
 export { makePlan } from './plan/make-plan.ts';
 export type { MigrationPlan, PlanFacts } from './plan/types.ts';
 export type { OnProgress, ProgressEvent } from './progress.ts';

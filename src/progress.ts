@@ -17,6 +17,17 @@ export type ProgressEvent =
       readonly etaSeconds: number | undefined;
     }
   | {
+      readonly kind: 'download';
+      /** The file that is being read, relative to the model's directory. */
+      readonly file: string;
+      /** Bytes of all files: those that are here, earlier runs' among them, and all. */
+      readonly done: number;
+      readonly total: number;
+      /** Bytes per second since this run began. */
+      readonly rate: number;
+      readonly etaSeconds: number | undefined;
+    }
+  | {
       readonly kind: 'index';
       readonly index: string;
       /** As pg_stat_progress_create_index names it, e.g. `building index: loading tuples`. */

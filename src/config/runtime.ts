@@ -78,6 +78,7 @@ export function loadRuntimeSettings(env: Environment = process.env, cwd = proces
     batchSize: values.EMBEDDING_BATCH_SIZE,
     threads: values.EMBEDDING_THREADS,
     modelsDir: values.REEMBED_MODELS_DIR === undefined ? undefined : resolve(cwd, values.REEMBED_MODELS_DIR),
+    modelLock: resolve(cwd, 'reembed.lock.json'),
     cacheDir: resolve(cwd, values.REEMBED_CACHE_DIR ?? defaultCacheDir()),
     batchRows: values.REEMBED_BATCH_ROWS ?? 1000,
     batchBytes: values.REEMBED_BATCH_BYTES ?? 8 * 1024 ** 2,

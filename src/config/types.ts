@@ -132,6 +132,8 @@ export interface RuntimeSettings {
   readonly log: 'text' | 'json';
   /** Where models are looked up by name: `REEMBED_MODELS_DIR`; `~/.cache/reembed/models` when undefined. */
   readonly modelsDir: string | undefined;
+  /** Locks the files of models by name and precision: `reembed.lock.json` in the working directory. */
+  readonly modelLock: string;
   /** Where calibrations are kept: `REEMBED_CACHE_DIR`, `~/.cache/reembed`. */
   readonly cacheDir: string;
 }

@@ -46,9 +46,9 @@ export function printProgress(stream: ProgressStream, format: 'text' | 'json'): 
 }
 
 function isFrequent(event: ProgressEvent): boolean {
-  return event.kind === 'rows' || event.kind === 'index';
+  return event.kind === 'rows' || event.kind === 'index' || event.kind === 'download';
 }
 
 function isComplete(event: ProgressEvent): boolean {
-  return event.kind === 'rows' && event.done >= event.total;
+  return (event.kind === 'rows' || event.kind === 'download') && event.done >= event.total;
 }

@@ -6,6 +6,8 @@ export interface KnownModel {
   readonly normalize: boolean;
   readonly maxTokens: number;
   readonly prefixes: { readonly document: string; readonly query: string };
+  /** Put behind each text by the model's own code, which its `tokenizer.json` does not know of. */
+  readonly endToken?: string;
 }
 
 const NO_PREFIXES = { document: '', query: '' };
@@ -31,6 +33,19 @@ const GTE_QWEN2: KnownModel = {
     document: '',
     query: 'Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: ',
   },
+  endToken: '<|endoftext|>',
+};
+const NOMIC: KnownModel = {
+  pooling: 'mean',
+  normalize: true,
+  maxTokens: 8192,
+  prefixes: { document: 'search_document: ', query: 'search_query: ' },
+};
+const EMBEDDING_GEMMA: KnownModel = {
+  pooling: 'mean',
+  normalize: true,
+  maxTokens: 2048,
+  prefixes: { document: 'title: none | text: ', query: 'task: search result | query: ' },
 };
 
 /** As the model cards say. A model's own files go before this table. */
@@ -46,17 +61,24 @@ const KNOWN: Readonly<Record<string, KnownModel>> = {
   'thenlper/gte-large': GTE,
   'Alibaba-NLP/gte-modernbert-base': { ...GTE, pooling: 'cls', maxTokens: 8192 },
   'Alibaba-NLP/gte-Qwen2-1.5B-instruct': GTE_QWEN2,
+  'intfloat/e5-small': E5,
+  'intfloat/e5-base': E5,
+  'intfloat/e5-large': E5,
   'intfloat/e5-small-v2': E5,
   'intfloat/e5-base-v2': E5,
   'intfloat/e5-large-v2': E5,
   'intfloat/multilingual-e5-small': E5,
   'intfloat/multilingual-e5-base': E5,
   'intfloat/multilingual-e5-large': E5,
+  'nomic-ai/nomic-embed-text-v1': NOMIC,
+  'nomic-ai/nomic-embed-text-v1.5': NOMIC,
+  'google/embeddinggemma-300m': EMBEDDING_GEMMA,
 };
 
-/** The first of `names` that the table knows, by full name or by the part after the organisation. */
+/** The first of `names` that the table knows, by full name or by the part after the organisation; exports may add `-ONNX`. */
 export function findKnownModel(names: readonly string[]): KnownModel | undefined {
-  for (const name of names) {
+  for (const each of names) {
+    const name = each.replace(/-onnx$/i, '');
     const entry = Object.entries(KNOWN).find(([full]) => full === name || full.endsWith(`/${name}`));
     if (entry !== undefined) return entry[1];
   }

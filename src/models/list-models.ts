@@ -1,8 +1,9 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Dtype } from '../config/types.ts';
+import { checkLock } from './hub/lock-file.ts';
 import { readManifest } from './manifest.ts';
-import { defaultModelsDir, resolveModelFiles } from './model-files.ts';
+import { defaultModelsDir, type ResolveOptions, resolveModelFiles } from './model-files.ts';
 import { packageRoot } from './package-root.ts';
 
 /** A model on this machine. Without a manifest only its files tell what it is. */
@@ -12,6 +13,8 @@ export interface ListedModel {
   readonly bundled: boolean;
   readonly dimensions: number | null;
   readonly dtype: Dtype | null;
+  /** The commit, of those that were pulled. */
+  readonly revision: string | null;
   readonly license: string | null;
   /** Bytes of all files of the manifest. */
   readonly bytes: number | null;
@@ -33,21 +36,21 @@ export interface VerifiedModel {
   readonly dtype: Dtype;
   /** `match`: sizes and checksums are those of the manifest; `no manifest`: there was nothing to compare with. */
   readonly result: 'match' | 'no manifest';
+  /** True where a lock file names the model: its checksums are the locked ones. */
+  readonly locked: boolean;
   /** sha256 of each file that takes part in inference. */
   readonly files: Readonly<Record<string, string>>;
 }
 
 /**
- * Compares every file of a model with its manifest.
+ * Compares every file of a model with its manifest, and with the lock file where that names the model.
  *
- * @throws ModelError `model_missing`, `model_file_altered`, `dtype_missing`
+ * @throws ModelError `model_missing`, `model_file_altered`, `dtype_missing`, `model_lock_differs`
  */
-export async function verifyModel(
-  model: string,
-  options: { readonly dtype?: Dtype | undefined; readonly modelsDir?: string | undefined } = {},
-): Promise<VerifiedModel> {
+export async function verifyModel(model: string, options: ResolveOptions = {}): Promise<VerifiedModel> {
   const { name, directory, dtype, manifest, hashes } = await resolveModelFiles(model, options);
-  return { name, directory, dtype, result: manifest === undefined ? 'no manifest' : 'match', files: hashes };
+  const locked = options.modelLock !== undefined && (await checkLock(options.modelLock, { name, dtype, hashes }));
+  return { name, directory, dtype, result: manifest === undefined ? 'no manifest' : 'match', locked, files: hashes };
 }
 
 async function describeModel(directory: string, name: string, bundled: boolean): Promise<ListedModel> {
@@ -59,6 +62,7 @@ async function describeModel(directory: string, name: string, bundled: boolean):
     bundled,
     dimensions: manifest?.dimensions ?? null,
     dtype: manifest?.dtype ?? null,
+    revision: manifest?.revision ?? null,
     license: manifest?.license ?? null,
     bytes: manifest === undefined ? null : sizes.reduce((sum, file) => sum + file.bytes, 0),
   };
@@ -69,12 +73,12 @@ async function within(modelsDir: string, org: string): Promise<(readonly [string
   return names.map((name) => [join(modelsDir, org, name), `${org}/${name}`] as const);
 }
 
-/** A directory that is not there holds nothing; one that cannot be read is told. */
+/** A directory that is not there holds nothing; one that cannot be read is told. Names with a dot are downloads that are not complete. */
 async function folders(directory: string): Promise<readonly string[]> {
   try {
     const entries = await readdir(directory, { withFileTypes: true });
     return entries
-      .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+      .filter((entry) => (entry.isDirectory() || entry.isSymbolicLink()) && !entry.name.startsWith('.'))
       .map((entry) => entry.name)
       .sort();
   } catch (error) {

@@ -22,6 +22,8 @@ export interface LocalModelOptions {
   readonly threads?: number | undefined;
   /** Where models are looked up by name. */
   readonly modelsDir?: string | undefined;
+  /** A lock file that the files must agree with, where it names the model. */
+  readonly modelLock?: string | undefined;
   /** Told when memory allows fewer threads than there are cores. */
   readonly onNotice?: ((message: string) => void) | undefined;
 }
@@ -51,7 +53,7 @@ export interface LocalModel {
 export async function openLocalModel(model: string, options: LocalModelOptions = {}): Promise<LocalModel> {
   const files = await resolveModelFiles(model, options);
   const config = await readModelConfig(files);
-  const tokenizer = loadTokenizer(files.directory, config);
+  const tokenizer = await loadTokenizer(files.directory, config);
   const [sample] = await tokenizer.tokenize(['reembed']);
   const setup = {
     session: sessionOptions(files, options),

@@ -6,21 +6,25 @@ import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { ModelError } from '../errors.ts';
 import { readJsonFile } from './json-file.ts';
+import { isInside } from './model-layout.ts';
 
 const GRAPH_OPTIMIZATION = ['disabled', 'basic', 'extended', 'layout', 'all'] as const;
+
+const fileName = z.string().refine(isInside, "expected a file inside the model's directory");
 
 const manifestSchema = z.object({
   name: z.string().min(1),
   revision: z.string().min(1).nullable(),
   license: z.string().min(1),
-  dimensions: z.int().positive(),
+  /** Null where the files that were published do not say it. */
+  dimensions: z.int().positive().nullable(),
   dtype: z.enum(['fp32', 'fp16', 'int8']),
   /** The ONNX file, relative to the model's directory. */
-  graph: z.string().min(1),
+  graph: fileName,
   /** The graph's output to read. */
   output: z.string().min(1).optional(),
   session: z.object({ graphOptimizationLevel: z.enum(GRAPH_OPTIMIZATION) }).optional(),
-  files: z.record(z.string(), z.object({ bytes: z.int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
+  files: z.record(fileName, z.object({ bytes: z.int().nonnegative(), sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
 });
 
 /** What a model's `manifest.json` promises about the files beside it. */
@@ -72,8 +76,11 @@ export async function sizeOf(path: string): Promise<number | undefined> {
 }
 
 function altered(manifest: ModelManifest, what: string, context: Readonly<Record<string, unknown>>): ModelError {
+  const pulled = /^[0-9a-f]{40,64}$/.test(manifest.revision ?? '');
   return new ModelError('model_file_altered', `${what}: the model ${manifest.name} was not loaded.`, {
-    hint: 'Copy the model again, or for the bundled one install reembed again ("npm ci"; in a clone "git checkout -- models").',
+    hint: pulled
+      ? `Run "reembed model pull ${manifest.name}": it brings what differs, and nothing else.`
+      : 'Copy the model again, or for the bundled one install reembed again ("npm ci"; in a clone "git checkout -- models").',
     context,
   });
 }

@@ -4,6 +4,7 @@ import { ModelError } from '../errors.ts';
 import { readJsonFile } from './json-file.ts';
 import { findKnownModel, type KnownModel } from './known-models.ts';
 import { type ModelFiles, namesOf } from './model-files.ts';
+import { isInside } from './model-layout.ts';
 import type { Pooling } from './pooling.ts';
 
 /** How a model turns texts into vectors, from its own files and, where they are silent, from the table. */
@@ -19,6 +20,8 @@ export interface ModelConfig {
   readonly prefixes: { readonly document: string; readonly query: string };
   readonly padId: number | undefined;
   readonly padToken: string | undefined;
+  /** Put behind each text where the tokenizer does not do it by itself. */
+  readonly endToken: string | undefined;
   /** Module kinds after pooling that only the model's graph can apply, e.g. `Dense`. */
   readonly unsupportedModules: readonly string[];
 }
@@ -38,9 +41,15 @@ const schemas = {
   transformer: z.looseObject({
     model_type: z.string().optional(),
     max_position_embeddings: z.number().nullish(),
+    n_positions: z.number().nullish(),
     pad_token_id: z.number().nullish(),
   }),
-  tokenizer: z.looseObject({ model_max_length: z.number().nullish(), pad_token: token }),
+  tokenizer: z.looseObject({
+    model_max_length: z.number().nullish(),
+    pad_token: token,
+    eos_token: token,
+    add_eos_token: z.boolean().nullish(),
+  }),
 };
 
 /** The flags of older files, by the pooling they stand for. */
@@ -73,17 +82,23 @@ export async function readModelConfig(files: ModelFiles): Promise<ModelConfig> {
   const bert = await readJsonFile(directory, 'sentence_bert_config.json', schemas.sentenceBert);
   const prefixes = await readPrefixes(directory, known);
   const kinds = modules?.map((module) => module.type.split('.').at(-1) ?? '');
-  const padToken = tokenizer?.pad_token;
+  const pooling = await readPooling(directory, modules, prefixes, known);
+  const endOfText = pooling === 'last-token' && tokenizer?.add_eos_token ? textOf(tokenizer.eos_token) : undefined;
   return {
-    pooling: await readPooling(directory, modules, prefixes, known),
+    pooling,
     normalize: kinds?.includes('Normalize') ?? known?.normalize ?? false,
     lowerCase: bert?.do_lower_case ?? false,
     maxTokens: maxTokens(bert?.max_seq_length, tokenizer?.model_max_length, transformer, known),
     prefixes,
     padId: transformer?.pad_token_id ?? undefined,
-    padToken: (typeof padToken === 'object' ? padToken?.content : padToken) ?? undefined,
+    padToken: textOf(tokenizer?.pad_token),
+    endToken: known?.endToken ?? endOfText,
     unsupportedModules: (kinds ?? []).filter((kind) => !['Transformer', 'Pooling', 'Normalize'].includes(kind)),
   };
+}
+
+function textOf(value: z.infer<typeof token>): string | undefined {
+  return (typeof value === 'object' ? value?.content : value) ?? undefined;
 }
 
 async function readPooling(
@@ -94,6 +109,13 @@ async function readPooling(
 ): Promise<Pooling | undefined> {
   const module = modules?.find(({ type }) => type.endsWith('.Pooling'));
   const path = module?.path ?? '1_Pooling';
+  if (path !== '' && !isInside(path)) {
+    const where = join(directory, 'modules.json');
+    throw new ModelError(
+      'model_config_invalid',
+      `${where} names the path ${path}, one inside the directory was expected.`,
+    );
+  }
   const config = await readJsonFile(join(directory, path), 'config.json', schemas.pooling);
   if (config === undefined) return known?.pooling;
   const modes = poolingModes(config);
@@ -138,8 +160,10 @@ function maxTokens(
   transformer: z.infer<typeof schemas.transformer> | undefined,
   known: KnownModel | undefined,
 ): number {
-  const positions = transformer?.max_position_embeddings ?? undefined;
-  const shift = SHIFTED_POSITIONS.includes(transformer?.model_type ?? '') ? 2 : 0;
+  const { model_type: family, max_position_embeddings: trained, n_positions: rotary } = transformer ?? {};
+  // Its rotary positions go further than what it was trained on, which is what the other field says.
+  const positions = (family === 'nomic_bert' ? (rotary ?? trained) : trained) ?? undefined;
+  const shift = SHIFTED_POSITIONS.includes(family ?? '') ? 2 : 0;
   const hardLimit = positions !== undefined && positions > 0 ? positions - shift : Number.POSITIVE_INFINITY;
   const fromTokenizer = tokenizer && tokenizer < NO_LIMIT ? tokenizer : undefined;
   const stated = sentenceBert ?? known?.maxTokens ?? fromTokenizer ?? hardLimit;

@@ -1,33 +1,16 @@
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Dtype } from '../config/types.ts';
 import { ModelError } from '../errors.ts';
+import { checkLock } from './hub/lock-file.ts';
 import { type ModelManifest, readManifest, sha256OfFile, sizeOf, verifyManifest } from './manifest.ts';
+import { CONFIG_FILES, chooseGraph, DTYPES, folderOf, GRAPHS, weightFiles } from './model-layout.ts';
 import { packageRoot } from './package-root.ts';
 
-const BUNDLED_MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
+export const BUNDLED_MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
 const BUNDLED_NAMES: readonly string[] = [BUNDLED_MODEL, 'all-MiniLM-L6-v2'];
-
-/** Where exports put the graph, by precision; the first that exists is taken. */
-const GRAPHS: Readonly<Record<Dtype, readonly string[]>> = {
-  fp32: ['onnx/model.onnx', 'model.onnx'],
-  fp16: ['onnx/model_fp16.onnx', 'model_fp16.onnx'],
-  int8: ['onnx/model_int8.onnx', 'onnx/model_quantized.onnx', 'model_int8.onnx', 'model_quantized.onnx'],
-};
-const DTYPES: readonly Dtype[] = ['fp32', 'fp16', 'int8'];
-
-/** The files that take part in inference besides the graph; what a model lacks is left out. */
-const CONFIG_FILES = [
-  'tokenizer.json',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'config.json',
-  'modules.json',
-  'sentence_bert_config.json',
-  'config_sentence_transformers.json',
-  '1_Pooling/config.json',
-];
+const BUNDLED_DTYPE: Dtype = 'int8';
 
 export interface ModelFiles {
   readonly directory: string;
@@ -50,16 +33,20 @@ export function defaultModelsDir(): string {
   return join(homedir(), '.cache', 'reembed', 'models');
 }
 
+export interface ResolveOptions {
+  readonly dtype?: Dtype | undefined;
+  readonly modelsDir?: string | undefined;
+  /** A lock file that the model must agree with, where it names the model. */
+  readonly modelLock?: string | undefined;
+}
+
 /**
  * Finds a model by name or directory and verifies its files before anything is loaded.
  * @param model the bundled model's name, a directory, or `<org>/<name>` below `modelsDir`.
- * @throws ModelError `model_missing`, `model_file_altered` or `dtype_missing`, each with the ways on.
+ * @throws ModelError `model_missing`, `model_file_altered`, `dtype_missing` or `model_lock_differs`, each with the ways on.
  */
-export async function resolveModelFiles(
-  model: string,
-  options: { readonly dtype?: Dtype | undefined; readonly modelsDir?: string | undefined } = {},
-): Promise<ModelFiles> {
-  const directory = await findDirectory(model, options.modelsDir ?? defaultModelsDir());
+export async function resolveModelFiles(model: string, options: ResolveOptions = {}): Promise<ModelFiles> {
+  const directory = await findModelDirectory(model, options);
   const manifest = await readManifest(directory);
   if (manifest !== undefined) await verifyManifest(directory, manifest);
   const { graph, dtype } = await findGraph(directory, manifest, options.dtype);
@@ -68,21 +55,27 @@ export async function resolveModelFiles(
       hint: 'Copy tokenizer.json of the model there; vocab.txt or a sentencepiece file alone is not enough.',
     });
   }
+  const name = manifest?.name ?? model;
+  const weights = weightFiles(graph, await namesBeside(directory, graph));
+  const hashes = await hashFiles(directory, [graph, ...weights, ...CONFIG_FILES], manifest);
+  if (options.modelLock !== undefined) await checkLock(options.modelLock, { name, dtype, hashes });
   return {
     directory,
-    name: manifest?.name ?? model,
+    name,
     graph: join(directory, graph),
     graphName: graph,
-    graphBytes: await bytesOf(directory, graphFiles(graph)),
+    graphBytes: await bytesOf(directory, [graph, ...weights]),
     dtype,
     manifest,
-    hashes: await hashFiles(directory, graph, manifest),
+    hashes,
   };
 }
 
-/** Graphs over 2 GB keep their weights in a second file. */
-function graphFiles(graph: string): readonly string[] {
-  return [graph, `${graph}_data`, `${graph}.data`];
+/** The files in the graph's folder, named as in `hashes`. */
+async function namesBeside(directory: string, graph: string): Promise<readonly string[]> {
+  const folder = folderOf(graph);
+  const names = await readdir(join(directory, folder));
+  return folder === '.' ? names : names.map((name) => `${folder}/${name}`);
 }
 
 async function bytesOf(directory: string, names: readonly string[]): Promise<number> {
@@ -90,20 +83,38 @@ async function bytesOf(directory: string, names: readonly string[]): Promise<num
   return sizes.reduce((sum: number, size) => sum + (size ?? 0), 0);
 }
 
-async function findDirectory(model: string, modelsDir: string): Promise<string> {
-  const candidates = [
-    ...(BUNDLED_NAMES.includes(model) ? [join(packageRoot(), 'models', basename(BUNDLED_MODEL))] : []),
-    resolve(model),
-    ...(isAbsolute(model) || model.startsWith('.') ? [] : [join(modelsDir, ...model.split('/'))]),
-  ];
+/**
+ * Where a model lies; nothing of it is read. The bundled model has one precision: another one of it is looked for among the downloaded
+ * models first.
+ * @throws ModelError `model_missing`
+ */
+export async function findModelDirectory(
+  model: string,
+  { dtype, modelsDir = defaultModelsDir() }: Pick<ResolveOptions, 'dtype' | 'modelsDir'> = {},
+): Promise<string> {
+  const bundled = BUNDLED_NAMES.includes(model) ? [join(packageRoot(), 'models', basename(BUNDLED_MODEL))] : [];
+  const bundledFirst = dtype === undefined || dtype === BUNDLED_DTYPE;
+  const byName = isAbsolute(model) || model.startsWith('.') ? [] : [join(modelsDir, ...model.split('/'))];
+  const candidates = [...(bundledFirst ? bundled : []), resolve(model), ...byName, ...(bundledFirst ? [] : bundled)];
   for (const candidate of candidates) if (await isDirectory(candidate)) return candidate;
   throw new ModelError('model_missing', `The model ${model} is neither a directory nor under ${modelsDir}.`, {
-    hint:
-      `Put its files (onnx/model.onnx, tokenizer.json, config.json, modules.json …) into ${candidates.at(-1)}, ` +
-      `or set EMBEDDING_MODEL to a directory that holds them, to ${BUNDLED_MODEL} (bundled, 384 dimensions), ` +
-      'or to hash/384 (a test model without meaning).',
+    hint: `${isHubName(model) ? `Run "reembed model pull ${model}". ` : ''}${waysWithoutHub(byName.at(0) ?? resolve(model))}`,
     context: { model, looked: candidates },
   });
+}
+
+/** The three ways to a model without the Hub, where `directory` is the place in which it is looked for. */
+export function waysWithoutHub(directory: string): string {
+  return (
+    `Without a way to the Hub: copy the directory of a machine that has the model to ${directory} (or set EMBEDDING_MODEL to ` +
+    `a directory that holds onnx/model.onnx, tokenizer.json, config.json, modules.json …); set HF_ENDPOINT to a mirror and pull from there; ` +
+    `or set EMBEDDING_MODEL to ${BUNDLED_MODEL} (bundled, 384 dimensions) or to hash/384 (a test model without meaning).`
+  );
+}
+
+/** True for `<org>/<name>` as the Hub writes it. */
+export function isHubName(name: string): boolean {
+  return /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/.test(name) && !/\.\.|--|\.git$|\.$/.test(name);
 }
 
 async function isDirectory(path: string): Promise<boolean> {
@@ -122,27 +133,27 @@ async function findGraph(
   if (manifest !== undefined && (dtype === undefined || dtype === manifest.dtype)) {
     return { graph: manifest.graph, dtype: manifest.dtype };
   }
-  for (const candidate of dtype === undefined ? DTYPES : [dtype]) {
-    for (const graph of GRAPHS[candidate]) {
-      if ((await sizeOf(join(directory, graph))) !== undefined) return { graph, dtype: candidate };
-    }
-  }
-  const looked = (dtype === undefined ? DTYPES : [dtype]).flatMap((each) => GRAPHS[each]).join(', ');
-  throw new ModelError('dtype_missing', `${directory} has no ${dtype ?? 'ONNX'} graph; looked for ${looked}.`, {
+  const looked = (dtype === undefined ? DTYPES : [dtype]).flatMap((each) => GRAPHS[each]);
+  const present: string[] = [];
+  for (const name of looked) if ((await sizeOf(join(directory, name))) !== undefined) present.push(name);
+  const chosen = chooseGraph(present, dtype);
+  if (chosen !== undefined) return chosen;
+  const message = `${directory} has no ${dtype ?? 'ONNX'} graph; looked for ${looked.join(', ')}.`;
+  throw new ModelError('dtype_missing', message, {
     hint:
       manifest === undefined
         ? 'Export the model to ONNX ("optimum-cli export onnx"), or choose another EMBEDDING_DTYPE.'
-        : `Set EMBEDDING_DTYPE=${manifest.dtype} or leave it unset, or add the file.`,
+        : `Set EMBEDDING_DTYPE=${manifest.dtype} or leave it unset, or run "reembed model pull ${manifest.name} --dtype ${dtype}".`,
   });
 }
 
 async function hashFiles(
   directory: string,
-  graph: string,
+  names: readonly string[],
   manifest: ModelManifest | undefined,
 ): Promise<Readonly<Record<string, string>>> {
   const hashes: Record<string, string> = {};
-  for (const name of [...graphFiles(graph), ...CONFIG_FILES]) {
+  for (const name of names) {
     const known = manifest?.files[name];
     if (known !== undefined) hashes[name] = known.sha256;
     else if ((await sizeOf(join(directory, name))) !== undefined)

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { Tokenizer } from 'tokenizers';
+import { Tokenizer, templateProcessing } from 'tokenizers';
 import { ModelError, messageOf } from '../errors.ts';
 import type { ModelConfig } from './model-config.ts';
 
@@ -31,10 +31,11 @@ const SLICE_CHARACTERS = 65_536;
  * published files often have 128 of both, and sentence-transformers ignores them too.
  * @throws ModelError when the file is not understood.
  */
-export function loadTokenizer(directory: string, config: ModelConfig): TextTokenizer {
+export async function loadTokenizer(directory: string, config: ModelConfig): Promise<TextTokenizer> {
   const path = join(directory, 'tokenizer.json');
   const tokenizer = openTokenizer(path);
   tokenizer.disablePadding();
+  if (config.endToken !== undefined) await putBehindTexts(tokenizer, config.endToken, path);
   tokenizer.setTruncation(config.maxTokens);
   const padToken = config.padToken === undefined ? null : tokenizer.tokenToId(config.padToken);
   return {
@@ -51,6 +52,22 @@ export function loadTokenizer(directory: string, config: ModelConfig): TextToken
       return tokenized;
     },
   };
+}
+
+/** Models that read their vector off the last token were trained with an end token there. A tokenizer that adds tokens itself is left alone. */
+async function putBehindTexts(tokenizer: Tokenizer, endToken: string, path: string): Promise<void> {
+  if ((await tokenizer.encode('')).getIds().length > 0) return;
+  const id = tokenizer.tokenToId(endToken);
+  if (id === null) {
+    throw new ModelError(
+      'tokenizer_invalid',
+      `${path} has no token ${endToken}, which the model reads its vector from.`,
+      {
+        hint: 'Copy the file again from where the model was published.',
+      },
+    );
+  }
+  tokenizer.setPostProcessor(templateProcessing(`$A ${endToken}`, undefined, [[endToken, id]]));
 }
 
 function* slices(texts: readonly string[]): Generator<readonly string[]> {

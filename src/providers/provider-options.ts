@@ -15,6 +15,8 @@ export interface ProviderOptions {
   readonly batchSize?: number | undefined;
   /** Where models are looked up by name; `~/.cache/reembed/models` unless said. */
   readonly modelsDir?: string | undefined;
+  /** A lock file that the model's files must agree with, where it names the model. */
+  readonly modelLock?: string | undefined;
   /** Where calibrations are kept; without it every process that embeds much calibrates anew. */
   readonly cacheDir?: string | undefined;
   /** How services are asked: URL, keys, limits. Needed by the providers that are asked over the network. */
@@ -29,6 +31,7 @@ export interface ProviderOptions {
 
 /** What the environment says about how a model runs. */
 export function providerOptions(runtime: RuntimeSettings): ProviderOptions {
-  const { device, deviceId, gpuMemory, dtype, threads, batchSize, modelsDir, cacheDir, maxRetries, remote } = runtime;
-  return { device, deviceId, gpuMemory, dtype, threads, batchSize, modelsDir, cacheDir, maxRetries, remote };
+  const { device, deviceId, gpuMemory, dtype, threads, batchSize, modelsDir, modelLock, cacheDir, maxRetries, remote } =
+    runtime;
+  return { device, deviceId, gpuMemory, dtype, threads, batchSize, modelsDir, modelLock, cacheDir, maxRetries, remote };
 }

@@ -1,3 +1,4 @@
+import { bytes } from '../bytes.ts';
 import { plural } from '../plural.ts';
 import type { ProgressEvent } from '../progress.ts';
 
@@ -12,6 +13,8 @@ export function progressText(event: ProgressEvent): string {
       return `Warning: ${event.message}`;
     case 'rows':
       return `${rowsText(event.done)} of ${rowsText(event.total)} ${plural(event.total, 'row')}, ${ratesText(event)}${etaText(event.etaSeconds)}`;
+    case 'download':
+      return `${event.file}: ${bytes(event.done)} of ${bytes(event.total)}, ${bytes(event.rate)}/s${etaText(event.etaSeconds)}`;
     case 'index':
       return `${event.index}: ${event.phase}${event.fraction === undefined ? '' : ` ${Math.round(event.fraction * 100)}%`}`;
   }
@@ -38,7 +41,7 @@ function barText(fraction: number, cells: number): string {
 
 function fractionOf(event: ProgressEvent): number | undefined {
   if (event.kind === 'index') return event.fraction;
-  if (event.kind !== 'rows') return undefined;
+  if (event.kind !== 'rows' && event.kind !== 'download') return undefined;
   return event.total > 0 ? Math.min(1, event.done / event.total) : 1;
 }
 

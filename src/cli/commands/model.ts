@@ -1,51 +1,91 @@
 import { loadRuntimeSettings } from '../../config/runtime.ts';
-import type { ListedModel, VerifiedModel } from '../../models/list-models.ts';
-import { plural } from '../../plural.ts';
+import type { Dtype } from '../../config/types.ts';
 import { type Cli, defineCommand, type ExitCode } from '../command.ts';
-import { columns, number } from '../text.ts';
+import { describeListed, describePulled, describeVerified } from '../model-text.ts';
 
-const ACTIONS = ['list', 'verify'] as const;
+const ACTIONS = ['list', 'pull', 'verify', 'path'] as const;
+const DTYPES = ['fp32', 'fp16', 'int8'] as const satisfies readonly Dtype[];
 
-/** `reembed model list | verify [name]`: the models on this machine. 3 when a model has no manifest to compare with. */
+/** `reembed model list | pull | verify | path`: the models on this machine. 3 when a model has no manifest to compare with. */
 export const model = defineCommand({
   usage: 'model <action> [name]',
-  describe: 'List the models on this machine, or verify their files',
+  describe: 'Download models, list them, verify their files',
   flags: (yargs) =>
     yargs
       .positional('action', { choices: ACTIONS, demandOption: true, describe: 'What to do' } as const)
-      .positional('name', { type: 'string', describe: 'Which model, by name or directory', defaultDescription: 'all' }),
-  run: (flags, cli) => (flags.action === 'list' ? list(cli) : verify(flags.name, cli)),
+      .positional('name', {
+        type: 'string',
+        describe: 'Which model, by name or directory; to pull as the Hub writes it, e.g. BAAI/bge-small-en-v1.5',
+        defaultDescription: 'verify: all',
+      })
+      .option('dtype', { choices: DTYPES, describe: 'Its precision', defaultDescription: 'EMBEDDING_DTYPE' } as const)
+      .option('revision', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'pull: a branch, tag or commit',
+        defaultDescription: 'the locked one, else main',
+      })
+      .option('update-lock', {
+        type: 'boolean',
+        default: false,
+        describe: 'pull: accept other files than the locked ones',
+      })
+      .check(({ action, name, revision, 'update-lock': update }) => {
+        if ((action === 'pull' || action === 'path') && name === undefined) return `model ${action} needs a name.`;
+        const pulling = revision !== undefined || update;
+        return action === 'pull' || !pulling || '--revision and --update-lock go with "model pull".';
+      }),
+  run: ({ action, name = '', dtype, revision, updateLock }, cli) => {
+    switch (action) {
+      case 'list':
+        return list(cli);
+      case 'pull':
+        return pull(name, { dtype, revision, updateLock }, cli);
+      case 'verify':
+        return verify(name, dtype, cli);
+      case 'path':
+        return path(name, dtype, cli);
+    }
+  },
 });
 
 async function list(cli: Cli): Promise<ExitCode> {
   const { listModels } = await import('../../models/list-models.ts');
   const models = await listModels(loadRuntimeSettings().modelsDir);
-  cli.output.result({ models }, models.map(describe).join('\n\n'));
+  cli.output.result({ models }, models.map(describeListed).join('\n\n'));
   return 0;
 }
 
-async function verify(name: string | undefined, cli: Cli): Promise<ExitCode> {
+interface PullFlags {
+  readonly dtype: Dtype | undefined;
+  readonly revision: string | undefined;
+  readonly updateLock: boolean;
+}
+
+async function pull(name: string, { dtype, ...flags }: PullFlags, { output, signal }: Cli): Promise<ExitCode> {
+  const { pullModel } = await import('../../models/hub/pull-model.ts');
+  const { remote, modelsDir, modelLock, dtype: configured } = loadRuntimeSettings();
+  const { onProgress } = output;
+  const where = { remote, modelsDir, modelLock, onProgress, signal };
+  const pulled = await pullModel(name, { ...where, ...flags, dtype: dtype ?? configured });
+  output.result(pulled, describePulled(pulled, modelLock));
+  return 0;
+}
+
+async function verify(name: string, dtype: Dtype | undefined, cli: Cli): Promise<ExitCode> {
   const { listModels, verifyModel } = await import('../../models/list-models.ts');
-  const { modelsDir, dtype } = loadRuntimeSettings();
-  const wanted = name === undefined ? (await listModels(modelsDir)).map((each) => each.directory) : [name];
-  const models: VerifiedModel[] = [];
-  for (const each of wanted) models.push(await verifyModel(each, { modelsDir, dtype }));
-  const text = models.map((each) => {
-    const files = Object.keys(each.files).length;
-    const found = each.result === 'match' ? 'every file is as in its manifest' : 'no manifest to compare with';
-    return `${each.name} (${each.dtype}): ${found}; ${files} ${plural(files, 'file takes', 'files take')} part in inference\n  ${each.directory}`;
-  });
-  cli.output.result({ models }, text.join('\n'));
+  const { modelsDir, modelLock, dtype: configured } = loadRuntimeSettings();
+  const wanted = name === '' ? (await listModels(modelsDir)).map((each) => each.directory) : [name];
+  const models = [];
+  for (const each of wanted) models.push(await verifyModel(each, { modelsDir, modelLock, dtype: dtype ?? configured }));
+  cli.output.result({ models }, models.map(describeVerified).join('\n'));
   return models.some((each) => each.result === 'no manifest') ? 3 : 0;
 }
 
-function describe({ name, bundled, directory, dimensions, dtype, license, bytes }: ListedModel): string {
-  const megabytes = bytes === null ? 'unknown' : `${number(bytes / 1e6)} MB`;
-  return `${name}\n${columns([
-    ['  Directory', bundled ? `${directory} (bundled)` : directory],
-    ['  Dimensions', dimensions === null ? 'unknown: it has no manifest' : String(dimensions)],
-    ['  Precision', dtype ?? 'unknown'],
-    ['  Size', megabytes],
-    ['  Licence', license ?? 'unknown'],
-  ])}`;
+async function path(name: string, dtype: Dtype | undefined, cli: Cli): Promise<ExitCode> {
+  const { findModelDirectory } = await import('../../models/model-files.ts');
+  const { modelsDir, dtype: configured } = loadRuntimeSettings();
+  const directory = await findModelDirectory(name, { modelsDir, dtype: dtype ?? configured });
+  cli.output.result({ name, directory }, directory);
+  return 0;
 }

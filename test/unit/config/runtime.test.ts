@@ -31,6 +31,7 @@ describe('loadRuntimeSettings', () => {
       batchSize: undefined,
       threads: undefined,
       modelsDir: undefined,
+      modelLock: '/project/reembed.lock.json',
       cacheDir: defaultCacheDir(),
       batchRows: 1000,
       batchBytes: 8_388_608,

@@ -25,6 +25,20 @@ describe('on a terminal', () => {
     ]);
   });
 
+  test('a download moves the same line, in bytes', () => {
+    const { stream, written } = terminal(true);
+    const { onProgress } = printProgress(stream, 'text');
+    const event = { kind: 'download', file: 'onnx/model.onnx', total: 133_000_000, rate: 21_300_000 } as const;
+    onProgress({ ...event, done: 33_250_000, etaSeconds: 5 });
+    vi.advanceTimersByTime(200);
+    onProgress({ ...event, done: 133_000_000, etaSeconds: 0 });
+    expect(written).toEqual([
+      `\rreembed: ${'█'.repeat(6)}${'░'.repeat(18)}  25% onnx/model.onnx: 33.3 MB of 133 MB, 21.3 MB/s, 5 s left\u001b[K`,
+      `\rreembed: ${'█'.repeat(24)} 100% onnx/model.onnx: 133 MB of 133 MB, 21.3 MB/s, 0 s left\u001b[K`,
+      '\n',
+    ]);
+  });
+
   test('anything else begins a line of its own, and the end closes it', () => {
     const { stream, written } = terminal(true);
     const { onProgress, endLine } = printProgress(stream, 'text');

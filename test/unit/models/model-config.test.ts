@@ -91,3 +91,68 @@ test('a file that is not JSON is named', async () => {
     message: expect.stringContaining(`${join(files.directory, 'modules.json')} is not JSON`),
   });
 });
+
+const E5_PREFIXES = { document: 'passage: ', query: 'query: ' };
+const NO_PREFIXES = { document: '', query: '' };
+
+test.each([
+  [
+    'BAAI/bge-large-en-v1.5',
+    'cls',
+    512,
+    { document: '', query: expect.stringMatching(/^Represent this sentence.*: $/) },
+  ],
+  ['sentence-transformers/all-MiniLM-L6-v2', 'mean', 256, NO_PREFIXES],
+  ['sentence-transformers/all-mpnet-base-v2', 'mean', 384, NO_PREFIXES],
+  ['thenlper/gte-base', 'mean', 512, NO_PREFIXES],
+  ['intfloat/e5-small', 'mean', 512, E5_PREFIXES],
+  ['intfloat/e5-base-v2', 'mean', 512, E5_PREFIXES],
+  ['intfloat/multilingual-e5-small', 'mean', 512, E5_PREFIXES],
+  ['nomic-ai/nomic-embed-text-v1.5', 'mean', 8192, { document: 'search_document: ', query: 'search_query: ' }],
+  [
+    'google/embeddinggemma-300m',
+    'mean',
+    2048,
+    { document: 'title: none | text: ', query: 'task: search result | query: ' },
+  ],
+  [
+    'Alibaba-NLP/gte-Qwen2-1.5B-instruct',
+    'last-token',
+    8192,
+    { document: '', query: expect.stringMatching(/^Instruct: .*\nQuery: $/) },
+  ],
+])('%s is known: pooling, limit, prefixes', async (name, pooling, maxTokens, prefixes) => {
+  const expected = { pooling, maxTokens, prefixes, normalize: true };
+  expect(await readModelConfig(await modelWith(name, {}))).toMatchObject(expected);
+  const last = name.split('/')[1];
+  // Exports that others publish under the same name, as Xenova and onnx-community do.
+  for (const copy of [`Xenova/${last}`, `onnx-community/${last}-ONNX`]) {
+    expect(await readModelConfig(await modelWith(copy, {}))).toMatchObject(expected);
+  }
+});
+
+test('the rotary positions of nomic go as far as the model, not as its training', async () => {
+  const files = await modelWith('copies/nomic-embed-text-v1.5', {
+    'config.json': { model_type: 'nomic_bert', max_position_embeddings: 2048, n_positions: 8192 },
+    'sentence_bert_config.json': { max_seq_length: 8192 },
+  });
+  expect((await readModelConfig(files)).maxTokens).toBe(8192);
+});
+
+test('modules.json leads nowhere outside of the directory', async () => {
+  const files = await modelWith('leading-out', {
+    'modules.json': [{ path: '../../secret', type: 'sentence_transformers.models.Pooling' }],
+  });
+  await expect(readModelConfig(files)).rejects.toMatchObject({
+    code: 'model_config_invalid',
+    message: expect.stringContaining('names the path ../../secret, one inside the directory was expected'),
+  });
+});
+
+test('an end token is asked for where the vector is read from the last token, and nowhere else', async () => {
+  const tokenizer = { 'tokenizer_config.json': { add_eos_token: true, eos_token: { content: '</s>' } } };
+  const last = { '1_Pooling/config.json': { pooling_mode_lasttoken: true } };
+  expect((await readModelConfig(await modelWith('last', { ...tokenizer, ...last }))).endToken).toBe('</s>');
+  expect((await readModelConfig(await modelWith('first', tokenizer))).endToken).toBeUndefined();
+  expect((await readModelConfig(await modelWith('unsaid', last))).endToken).toBeUndefined();
+});

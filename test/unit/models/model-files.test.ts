@@ -74,7 +74,9 @@ test('a model that is nowhere names the ways on', async () => {
     message: `The model BAAI/bge-small-en-v1.5 is neither a directory nor under ${directory}.`,
   });
   const { hint } = await wanted.catch((error) => error);
+  expect(hint).toMatch(/^Run "reembed model pull BAAI\/bge-small-en-v1\.5"\. Without a way to the Hub: /);
   expect(hint).toContain(join(directory, 'BAAI', 'bge-small-en-v1.5'));
+  expect(hint).toContain('HF_ENDPOINT');
   expect(hint).toContain('sentence-transformers/all-MiniLM-L6-v2');
   expect(hint).toContain('hash/384');
 });

@@ -1,7 +1,12 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { loadRuntimeSettings } from '../../../src/config/runtime.ts';
 import { EmbeddingsService } from '../../../src/providers/embeddings-service.ts';
+import { providerOptions } from '../../../src/providers/provider-options.ts';
 import { cosine } from '../../../src/vector/math.ts';
 import { goldenTexts } from '../models/golden.ts';
+import { temporaryDirectory } from '../models/temporary-directory.ts';
 
 const bundled = {
   EMBEDDING_MODEL: 'sentence-transformers/all-MiniLM-L6-v2',
@@ -36,6 +41,25 @@ test('a model that is not there names the ways on', async () => {
   await expect(EmbeddingsService.initFromEnv({ env })).rejects.toMatchObject({
     code: 'model_missing',
     message: 'The model BAAI/bge-small-en-v1.5 is neither a directory nor under /nonexistent.',
+  });
+});
+
+test('a model whose files are not those of the lock file is not loaded', async () => {
+  const directory = await temporaryDirectory();
+  const name = 'sentence-transformers/all-MiniLM-L6-v2';
+  const entry = { revision: null, files: { 'tokenizer.json': '0'.repeat(64) } };
+  await writeFile(
+    join(directory, 'reembed.lock.json'),
+    JSON.stringify({ version: 1, models: { [name]: { int8: entry } } }),
+  );
+  // As a migration and the CLI hand their settings on.
+  const options = providerOptions(loadRuntimeSettings({}, directory));
+  const model = { provider: 'local', model: name, dimensions: 384 } as const;
+  await expect(EmbeddingsService.init({ model, ...options })).rejects.toMatchObject({
+    code: 'model_lock_differs',
+    message: expect.stringMatching(
+      /^tokenizer\.json of .* \(int8\) has sha256 be50c362.*reembed\.lock\.json says 0{64}\.$/,
+    ),
   });
 });
 

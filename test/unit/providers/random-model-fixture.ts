@@ -41,7 +41,7 @@ export async function withProvider<T>(
 /** The embeddings of a text's tokens. */
 export async function embeddedTokens({ directory, table }: Fixture, text: string): Promise<readonly number[][]> {
   const files = await resolveModelFiles(directory);
-  const tokenizer = loadTokenizer(directory, await readModelConfig(files));
+  const tokenizer = await loadTokenizer(directory, await readModelConfig(files));
   const ids = [...((await tokenizer.tokenize([text]))[0]?.ids ?? [])];
   return ids.map((id) => [...table.subarray(id * DIMENSIONS, (id + 1) * DIMENSIONS)]);
 }

@@ -1,0 +1,42 @@
+import type { PulledModel } from '../models/hub/pull-model.ts';
+import type { ListedModel, VerifiedModel } from '../models/list-models.ts';
+import { bytes, columns, count } from './text.ts';
+
+/** A model of `model list`. */
+export function describeListed(model: ListedModel): string {
+  const { name, bundled, directory, dimensions, dtype, license, revision } = model;
+  return `${name}\n${columns([
+    ['  Directory', bundled ? `${directory} (bundled)` : directory],
+    ['  Dimensions', dimensions === null ? 'unknown: no file of it says them' : String(dimensions)],
+    ['  Precision', dtype ?? 'unknown'],
+    ['  Revision', revision ?? 'unknown'],
+    ['  Size', model.bytes === null ? 'unknown' : bytes(model.bytes)],
+    ['  Licence', license ?? 'unknown'],
+  ])}`;
+}
+
+/** The result of `model pull`. */
+export function describePulled(pulled: PulledModel, lockFile: string): string {
+  const { name, dtype, result, receivedBytes, files } = pulled;
+  const locks: Readonly<Record<PulledModel['lock'], string>> = {
+    written: `locked in ${lockFile}: commit that file`,
+    updated: `locked anew in ${lockFile}: commit that file`,
+    matches: `as locked in ${lockFile}`,
+    none: 'not locked',
+  };
+  const what = result === 'present' ? 'is here already' : `downloaded ${bytes(receivedBytes)}`;
+  return `${name} (${dtype}): ${what}, every file is verified\n${columns([
+    ['  Directory', pulled.directory],
+    ['  Revision', pulled.revision ?? 'unknown'],
+    ['  Licence', pulled.license],
+    ['  Size', `${bytes(pulled.bytes)} in ${count(Object.keys(files).length, 'file')}`],
+    ['  Lock', locks[pulled.lock]],
+  ])}`;
+}
+
+/** A model of `model verify`. */
+export function describeVerified({ name, dtype, result, locked, files, directory }: VerifiedModel): string {
+  const found = result === 'match' ? 'every file is as in its manifest' : 'no manifest to compare with';
+  const taking = count(Object.keys(files).length, 'file takes', 'files take');
+  return `${name} (${dtype}): ${found}${locked ? ' and as locked' : ''}; ${taking} part in inference\n  ${directory}`;
+}
