@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { defineMigration, type MigrationInput } from '../../../src/config/define-migration.ts';
+import type { PlanFacts } from '../../../src/plan/facts.ts';
 import { makePlan } from '../../../src/plan/make-plan.ts';
-import type { PlanFacts } from '../../../src/plan/types.ts';
 
 const OLD_INDEX = {
   name: 'idx_segments_text_embedding_ivfflat',

@@ -1,0 +1,47 @@
+import type { MigrationDefinition } from '../config/types.ts';
+import type { PlannedCost } from './plan-cost.ts';
+import type { PlannedVectorIndex } from './plan-indexes.ts';
+import type { PlannedTexts } from './plan-texts.ts';
+import type { MigrationPlan } from './types.ts';
+
+/** What deserves to be known before the migration is started. */
+export function planNotes(
+  definition: MigrationDefinition,
+  indexes: readonly PlannedVectorIndex[],
+  reckoned: Pick<MigrationPlan, 'texts' | 'cost'>,
+): string[] {
+  const notices = indexes.flatMap((index) => (index.notice === undefined ? [] : [`${index.name}: ${index.notice}`]));
+  return [
+    ...budgetNotes(reckoned.cost),
+    ...limitNotes(definition, reckoned.texts),
+    'Every row is written once: until VACUUM has run, its former version takes room beside it.',
+    ...(definition.oldColumn === 'drop'
+      ? ['Dropping the old column frees no room on disk until VACUUM FULL or a repack.']
+      : []),
+    ...(indexes.length > 0 ? ['Lists and probes are decided again in 007, from the rows that are there then.'] : []),
+    ...new Set(notices),
+  ];
+}
+
+function budgetNotes({ usd, budgetUsd }: PlannedCost): string[] {
+  if (budgetUsd === undefined) return [];
+  if (usd === undefined) return [`Whether the budget of $${budgetUsd} is enough cannot be told.`];
+  if (usd.value > budgetUsd)
+    return [`Over budget: about ${dollars(usd.value)} of $${budgetUsd}; the backfill would stop there, resumably.`];
+  return usd.high > budgetUsd
+    ? [`The budget of $${budgetUsd} may not be enough: it can become ${dollars(usd.high)}.`]
+    : [];
+}
+
+/** What becomes of texts that the model cannot read whole. */
+function limitNotes({ provider }: MigrationDefinition, texts: PlannedTexts | undefined): string[] {
+  if (texts?.maxTokens === undefined || texts.truncated.value === 0) return [];
+  const many = `Texts over ${texts.maxTokens.toLocaleString('en-US')} tokens`;
+  if (provider === 'openai') return [`${many} are refused by OpenAI: their rows go into quarantine.`];
+  return [`${many} are cut there: what lies behind is not found by a search.`];
+}
+
+/** Cents where they matter. */
+function dollars(value: number): string {
+  return `$${value.toFixed(value < 1 ? 4 : 2)}`;
+}
