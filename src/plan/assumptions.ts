@@ -1,4 +1,5 @@
 import type { MigrationDefinition } from '../config/types.ts';
+import { usd } from '../money.ts';
 import type { PlanFacts } from './facts.ts';
 import type { PlanInputs } from './inputs.ts';
 import type { PlannedCost } from './plan-cost.ts';
@@ -44,7 +45,7 @@ function textsAssumptions(facts: PlanFacts, { sample }: PlanInputs, texts: Plann
 
 function costAssumptions(
   { provider, model }: MigrationDefinition,
-  { price, usd }: PlannedCost,
+  { price, usd: cost }: PlannedCost,
   texts: PlannedTexts | undefined,
 ): string[] {
   if (price === undefined)
@@ -53,8 +54,8 @@ function costAssumptions(
     return ['Embedding costs nothing by the token; the machine it runs on is not in this plan.'];
   const cached = texts === undefined ? 0 : Math.round(texts.cachedShare * 100);
   return [
-    `A million tokens cost $${price.usdPerMillionTokens} (${price.source}); a list price, without free quotas and discounts.`,
-    ...(usd === undefined ? [] : ['Every text is embedded once; rows that change meanwhile are embedded again.']),
+    `A million tokens cost ${usd(price.usdPerMillionTokens)} (${price.source}); a list price, without free quotas and discounts.`,
+    ...(cost === undefined ? [] : ['Every text is embedded once; rows that change meanwhile are embedded again.']),
     ...(cached > 0 ? [`${cached}% of the sampled texts are in the vector cache and cost nothing.`] : []),
   ];
 }

@@ -68,6 +68,7 @@ export function makePlan(
     indexes,
     storage: planStorage(facts, target, indexes, keepsIndex),
     ...reckoned,
+    retentionDays: definition.retentionDays,
     choices: planChoices(facts, definition),
     notes: planNotes(definition, indexes, reckoned),
     assumptions: planAssumptions(facts, definition, inputs, { ...reckoned, indexes }),

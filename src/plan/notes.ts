@@ -1,4 +1,5 @@
 import type { MigrationDefinition } from '../config/types.ts';
+import { usd } from '../money.ts';
 import type { PlannedCost } from './plan-cost.ts';
 import type { PlannedVectorIndex } from './plan-indexes.ts';
 import type { PlannedTexts } from './plan-texts.ts';
@@ -23,13 +24,13 @@ export function planNotes(
   ];
 }
 
-function budgetNotes({ usd, budgetUsd }: PlannedCost): string[] {
+function budgetNotes({ usd: cost, budgetUsd }: PlannedCost): string[] {
   if (budgetUsd === undefined) return [];
-  if (usd === undefined) return [`Whether the budget of $${budgetUsd} is enough cannot be told.`];
-  if (usd.value > budgetUsd)
-    return [`Over budget: about ${dollars(usd.value)} of $${budgetUsd}; the backfill would stop there, resumably.`];
-  return usd.high > budgetUsd
-    ? [`The budget of $${budgetUsd} may not be enough: it can become ${dollars(usd.high)}.`]
+  if (cost === undefined) return [`Whether the budget of ${usd(budgetUsd)} is enough cannot be told.`];
+  if (cost.value > budgetUsd)
+    return [`Over budget: about ${usd(cost.value)} of ${usd(budgetUsd)}; the backfill would stop there, resumably.`];
+  return cost.high > budgetUsd
+    ? [`The budget of ${usd(budgetUsd)} may not be enough: it can become ${usd(cost.high)}.`]
     : [];
 }
 
@@ -39,9 +40,4 @@ function limitNotes({ provider }: MigrationDefinition, texts: PlannedTexts | und
   const many = `Texts over ${texts.maxTokens.toLocaleString('en-US')} tokens`;
   if (provider === 'openai') return [`${many} are refused by OpenAI: their rows go into quarantine.`];
   return [`${many} are cut there: what lies behind is not found by a search.`];
-}
-
-/** Cents where they matter. */
-function dollars(value: number): string {
-  return `$${value.toFixed(value < 1 ? 4 : 2)}`;
 }

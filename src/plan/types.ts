@@ -44,6 +44,8 @@ export interface MigrationPlan {
   readonly time: PlannedTime;
   readonly memory: PlannedMemory;
   readonly deployment: PlannedDeployment;
+  /** For so long `finalize` keeps the old column, where it is kept at all. */
+  readonly retentionDays: number;
   readonly choices: readonly PlannedChoice[];
   readonly notes: readonly string[];
   /** What the numbers rest on, a sentence each. */

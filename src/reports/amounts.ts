@@ -1,0 +1,31 @@
+import type { Estimate } from '../plan/estimate.ts';
+import { plural } from '../plural.ts';
+
+/** `1 row`, `1,000 rows`. */
+export function count(value: number, one: string, many?: string): string {
+  return `${number(value)} ${plural(value, one, many)}`;
+}
+
+export function number(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}
+
+/** `512 B`, `1.5 MB`: powers of 1,000, three digits. */
+export function bytes(value: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const power = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, value)) / 3)));
+  return `${Number((value / 1000 ** power).toPrecision(3))} ${units[power]}`;
+}
+
+/** Three digits: more would pretend to know. */
+export function rounded(value: number): string {
+  return number(Number(value.toPrecision(3)));
+}
+
+/** `about 1,230 (sampled: 1,100 to 1,400)`, `1,234 (counted)`; `show` prints one number with its unit. */
+export function estimateText(estimate: Estimate, show: (value: number) => string): string {
+  const { value, low, high, basis } = estimate;
+  if (basis === 'counted') return `${show(value)} (counted)`;
+  const range = low === high ? '' : `: ${show(low)} to ${show(high)}`;
+  return `about ${show(value)} (${basis}${range})`;
+}
