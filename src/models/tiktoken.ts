@@ -38,7 +38,7 @@ async function importTiktoken() {
     ]);
     return { Tiktoken, ranks };
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') return undefined;
+    if (error instanceof Error && 'code' in error && /MODULE_NOT_FOUND$/.test(String(error.code))) return undefined;
     throw error;
   }
 }

@@ -66,7 +66,7 @@ function timeAssumptions({ probe }: PlanInputs, indexes: readonly PlannedVectorI
   const probed =
     probe === undefined
       ? 'How long embedding takes was not measured: add --probe.'
-      : `Embedding is reckoned from ${whole(probe.texts)} sampled texts, ${whole(probe.tokens)} tokens, in ${probe.seconds.toFixed(1)} s on ${probe.device}, with nothing else at work.`;
+      : `Embedding is reckoned from ${whole(probe.texts)} sampled texts, ${whole(probe.tokens)} tokens, in ${probe.seconds.toFixed(1)} s on ${probe.device}; beside other work it takes longer.`;
   if (indexes.length === 0) return [probed, written];
   return [
     probed,

@@ -100,8 +100,8 @@ function afterwards({ id, oldColumn, retentionDays }: MigrationDefinition): Depl
     ),
     step(
       'When it suits',
-      ['VACUUM FULL or a repack of the table'],
-      "gives the old vectors' room back; VACUUM FULL locks the table",
+      ['VACUUM FULL'],
+      "or a repack of the table: gives the old vectors' room back; VACUUM FULL locks the table for as long as it takes",
     ),
   ];
 }

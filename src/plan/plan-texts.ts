@@ -45,7 +45,11 @@ export function planTexts(rows: number, sample: TextSample | undefined): Planned
     bytes: all(({ bytes }) => bytes),
     tokens: total((tokens) => Math.min(tokens, limit)),
     maxTokens: sample.maxTokens,
-    truncated: total((tokens) => (tokens > limit ? 1 : 0)),
+    truncated: ofRare(
+      total((tokens) => (tokens > limit ? 1 : 0)),
+      rows,
+      sample.texts.length,
+    ),
     tokensLost: total((tokens) => Math.max(0, tokens - limit)),
     cachedShare: withText === 0 ? 0 : Math.min(1, (sample.cachedTexts ?? 0) / withText),
   };
@@ -62,6 +66,12 @@ function overFactors(sample: TextSample, totalAt: (bytesPerToken: number) => Est
     high: totalAt(low).high,
     basis: lessSure(middle.basis, 'estimated'),
   };
+}
+
+/** None in a sample is not none at all: by the rule of three up to 3 of the sample's size, at 95%. */
+function ofRare(found: Estimate, rows: number, sampled: number): Estimate {
+  if (found.value > 0 || found.basis === 'counted') return found;
+  return { ...found, high: Math.min(rows, (3 * rows) / sampled) };
 }
 
 /** Tokens that are really sent to a service: those of texts that are in the cache are not. */

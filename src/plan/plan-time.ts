@@ -25,6 +25,8 @@ const HNSW_SECONDS = 1.53e-7;
 /** Other processors, disks, parallel workers and real vectors instead of random ones. */
 const INDEX_FACTOR = 4;
 const WRITE_FACTOR = 3;
+/** What else the machine does in a whole run: its rate may be so far from that of some seconds. */
+const PROBE_FACTOR = 1.25;
 
 export function planTime(
   facts: PlanFacts,
@@ -63,8 +65,8 @@ function secondsToEmbed(
   }
   const [amount, done] = probe.tokens > 0 ? [texts.tokens, probe.tokens] : [texts.texts, probe.texts];
   if (done === 0) return undefined;
-  const seconds = times(amount, probe.seconds / done);
-  return seconds.basis === 'counted' ? { ...seconds, basis: 'measured' } : seconds;
+  const { value, low, high } = times(amount, probe.seconds / done);
+  return { value, low: low / PROBE_FACTOR, high: high * PROBE_FACTOR, basis: 'measured' };
 }
 
 /** As many requests at a time as the windows in flight have and the settings allow; at worst one after the other. */
@@ -73,7 +75,7 @@ function overRequests(requests: Estimate, probe: ProbeResult, pace: PlanPace, { 
   const windows = Math.max(1, Math.ceil(texts.value / pace.batchRows));
   const atATime = Math.max(1, Math.min(pace.remote.maxRequests, (pace.concurrency * requests.value) / windows));
   const side = times(requests, latency);
-  return { value: side.value / atATime, low: side.low / atATime, high: side.high, basis: requests.basis };
+  return { value: side.value / atATime, low: side.low / atATime, high: side.high, basis: 'measured' };
 }
 
 function slowedByLimits(

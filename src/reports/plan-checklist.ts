@@ -2,7 +2,7 @@ import { usd } from '../money.ts';
 import type { DeploymentStep } from '../plan/deployment.ts';
 import type { MigrationPlan } from '../plan/types.ts';
 import { plural } from '../plural.ts';
-import { bytes, estimateText } from './amounts.ts';
+import { bytes } from './amounts.ts';
 import { durationText } from './progress-text.ts';
 
 /** What is to be done and looked at, to paste into a change ticket (Markdown). */
@@ -25,11 +25,11 @@ function before(plan: MigrationPlan): string[] {
   const backfill =
     time.backfillSeconds === undefined
       ? 'not measured (`reembed plan --probe`)'
-      : estimateText(time.backfillSeconds, durationText);
+      : `about ${durationText(time.backfillSeconds.value)}`;
   return [
     '**Backup**: a backup of the database is there, and restoring it has been tried',
     `**Environment**: \`DATABASE_URL\`, keys and the model are those of production; \`reembed doctor --migration ${plan.migration}\` finds nothing in the way`,
-    `**Disk**: ${bytes(free)} are free beside the table, and ${estimateText(storage.walBytes.backfill, bytes)} of WAL fit where archive, standbys and slots keep it`,
+    `**Disk**: ${bytes(free)} are free beside the table, and up to ${bytes(storage.walBytes.backfill.high)} of WAL fit where archive, standbys and slots keep it`,
     ...(cost.usd === undefined || cost.usd.value === 0
       ? []
       : [`**Budget**: about ${usd(cost.usd.value)}; \`REEMBED_BUDGET_USD\` is set`]),

@@ -2,8 +2,7 @@ import { usd } from '../money.ts';
 import type { Estimate } from '../plan/estimate.ts';
 import type { PlannedVectorIndex } from '../plan/plan-indexes.ts';
 import type { MigrationPlan } from '../plan/types.ts';
-import { plural } from '../plural.ts';
-import { bytes, count, estimateText, number, rounded } from './amounts.ts';
+import { bytes, count, countText, estimateText, number } from './amounts.ts';
 import { durationText } from './progress-text.ts';
 
 /** A table of two columns under a title. */
@@ -37,24 +36,20 @@ function whatRows(plan: MigrationPlan): PlanSection['rows'] {
 
 function workRows({ texts, requests, cost }: MigrationPlan): PlanSection['rows'] {
   if (texts === undefined) return [['Texts', `${UNKNOWN}: none was looked at`]];
-  const { maxTokens, truncated, tokensLost } = texts;
   const perText = texts.texts.value === 0 ? 0 : texts.tokens.value / texts.texts.value;
-  const over =
-    maxTokens === undefined
-      ? `${UNKNOWN}: the model's limit is not`
-      : `over ${count(maxTokens, 'token')}: ${estimateText(truncated, shown(truncated, 'text'))}; lost: ${estimateText(tokensLost, shown(tokensLost, 'token'))}`;
   return [
-    ['Texts', estimateText(texts.texts, shown(texts.texts, 'text'))],
-    ['Tokens', `${estimateText(texts.tokens, shown(texts.tokens, 'token'))}, ${number(perText)} a text`],
-    ['Too long', over],
-    ...(requests === undefined ? [] : ([['Requests', estimateText(requests, shown(requests, 'request'))]] as const)),
+    ['Texts', countText(texts.texts, 'text')],
+    ['Tokens', `${countText(texts.tokens, 'token')}, ${number(perText)} a text`],
+    ['Too long', tooLongText(texts)],
+    ...(requests === undefined ? [] : ([['Requests', countText(requests, 'request')]] as const)),
     ['Cost', costText(cost)],
   ];
 }
 
-/** Counted numbers as they are, others rounded. */
-function shown({ basis }: Estimate, one: string): (value: number) => string {
-  return (value) => (basis === 'counted' ? count(value, one) : `${rounded(value)} ${plural(Math.round(value), one)}`);
+function tooLongText({ maxTokens, truncated, tokensLost }: NonNullable<MigrationPlan['texts']>): string {
+  if (maxTokens === undefined) return `${UNKNOWN}: the model's limit is not`;
+  const over = `over ${count(maxTokens, 'token')}: ${countText(truncated, 'text')}`;
+  return truncated.value === 0 ? over : `${over}, which lose ${countText(tokensLost, 'token')}`;
 }
 
 function costText({ usd: cost, price, budgetUsd, overBudget }: MigrationPlan['cost']): string {

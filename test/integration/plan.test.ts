@@ -9,7 +9,7 @@ import { type Chain, openChain } from '../helpers/chain.ts';
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
 const PASSAGES = new URL('../../examples/postgres-docs/passages.jsonl', import.meta.url);
 /** Enough to embed really in some seconds. */
-const EMBEDDED = 150;
+const EMBEDDED = 60;
 
 let chain: Chain;
 beforeAll(async () => {
@@ -71,6 +71,7 @@ describe('a sample', () => {
 
   beforeAll(async () => {
     await makeTable('sampled', all);
+    await chain.db.query('CREATE INDEX ON sampled USING ivfflat (embedding vector_cosine_ops) WITH (lists = 20)');
     plan = await planMigration(chain.context({ id: 'sampled', table: 'sampled', model: MODEL }));
   });
 
