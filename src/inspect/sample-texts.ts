@@ -13,24 +13,27 @@ const NOT_BLANK = /[^ \t\n\v\f\r]/;
 /** A row of the sample. */
 export interface DrawnText {
   readonly page: number;
-  /** The text's beginning; null for a row that is not embedded. */
+  /** The text's beginning; null for a row that is not embedded, or need not be any more. */
   readonly text: string | null;
   /** Of the whole text, in UTF-8. */
   readonly bytes: number;
+  /** This migration has embedded it already. */
+  readonly done: boolean;
 }
 
 /** Draws rows from pages chosen at random; every row of a table that is small enough. */
 export async function drawTexts(
   db: Queryable,
   target: Pick<VectorTarget, 'schema' | 'table' | 'key' | 'text'>,
+  doneColumn: string | undefined,
 ): Promise<DrawnText[]> {
   const found = await db.query<{ pages: number }>(
     `SELECT (pg_catalog.pg_relation_size(pg_catalog.to_regclass($1)) / pg_catalog.current_setting('block_size')::int)::float8 AS pages`,
     [tableSql(target)],
   );
   const share = Math.min(1, SAMPLED_PAGES / Math.max(1, found.rows[0]?.pages ?? 1));
-  const { rows } = await db.query<DrawnText>(textSampleSql(target), [100 * share, SAMPLED_ROWS]);
-  return rows.map((row) => (NOT_BLANK.test(row.text ?? '') ? row : { page: row.page, text: null, bytes: 0 }));
+  const { rows } = await db.query<DrawnText>(textSampleSql(target, doneColumn), [100 * share, SAMPLED_ROWS]);
+  return rows.map((row) => (NOT_BLANK.test(row.text ?? '') && !row.done ? row : { ...row, text: null, bytes: 0 }));
 }
 
 /** The drawn texts in tokens, where something here counts them. */
@@ -43,10 +46,10 @@ export async function countTokens(drawn: readonly DrawnText[], counter: TokenCou
     tokenizer,
     notCounted,
     maxTokens,
-    texts: drawn.map(({ page, text, bytes }): SampledText => {
-      if (text === null) return { page, bytes: 0, tokens: 0 };
+    texts: drawn.map(({ page, text, bytes, done }): SampledText => {
+      if (text === null) return { page, bytes: 0, tokens: 0, done };
       const counted = tokens?.[next++];
-      return { page, bytes, tokens: counted === undefined ? undefined : scaled(counted, text, bytes) };
+      return { page, bytes, done, tokens: counted === undefined ? undefined : scaled(counted, text, bytes) };
     }),
   };
 }

@@ -8,7 +8,7 @@ const CHARACTERS_PER_TURN = 65_536;
 
 /**
  * OpenAI's encoding cl100k_base, by which its embedding models count; undefined where the optional package js-tiktoken is not installed.
- * Its table takes some 50 ms to load.
+ * Its table is some megabytes of JavaScript: loaded when it is needed.
  */
 export async function loadCl100k(): Promise<CountTokens | undefined> {
   const loaded = await importTiktoken();

@@ -55,7 +55,11 @@ function costAssumptions(
   const cached = texts === undefined ? 0 : Math.round(texts.cachedShare * 100);
   return [
     `A million tokens cost ${usd(price.usdPerMillionTokens)} (${price.source}); a list price, without free quotas and discounts.`,
-    ...(cost === undefined ? [] : ['Every text is embedded once; rows that change meanwhile are embedded again.']),
+    ...(cost === undefined
+      ? []
+      : [
+          'Every text is embedded once; rows that change meanwhile are embedded again. Equal texts of a batch are sent once, which is not reckoned with.',
+        ]),
     ...(cached > 0 ? [`${cached}% of the sampled texts are in the vector cache and cost nothing.`] : []),
   ];
 }

@@ -4,7 +4,9 @@ import type { Dtype, RemoteSettings } from '../config/types.ts';
 export interface SampledText {
   /** The page of the table that it lies in. */
   readonly page: number;
-  /** UTF-8 bytes; 0 for a text that is not embedded (NULL, empty, blank). */
+  /** This migration has embedded the row already. */
+  readonly done?: boolean;
+  /** UTF-8 bytes; 0 for a text that is not to be embedded (NULL, empty, blank, or done). */
   readonly bytes: number;
   /** Special tokens counted in and nothing cut; undefined where no tokenizer of the model is here. */
   readonly tokens: number | undefined;

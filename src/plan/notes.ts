@@ -14,6 +14,11 @@ export function planNotes(
   const notices = indexes.flatMap((index) => (index.notice === undefined ? [] : [`${index.name}: ${index.notice}`]));
   return [
     ...budgetNotes(reckoned.cost),
+    ...(reckoned.texts === undefined || reckoned.texts.done.value === 0
+      ? []
+      : [
+          'Some rows are embedded already: tokens, cost and time are those of the rest, disk and WAL those of the whole.',
+        ]),
     ...limitNotes(definition, reckoned.texts),
     'Every row is written once: until VACUUM has run, its former version takes room beside it.',
     ...(definition.oldColumn === 'drop'

@@ -10,7 +10,9 @@ export interface PlannedTexts {
   readonly sampledRows: number;
   /** What counted the tokens; undefined for an estimate from bytes. */
   readonly tokenizer: string | undefined;
-  /** Rows whose text is embedded; NULL, empty and blank ones are not. */
+  /** Rows that this migration has embedded already; all that follows is without them. */
+  readonly done: Estimate;
+  /** Rows whose text is to be embedded; NULL, empty and blank ones are not. */
   readonly texts: Estimate;
   readonly bytes: Estimate;
   /** What the model reads: special tokens counted in, long texts cut at its limit. */
@@ -41,6 +43,7 @@ export function planTexts(rows: number, sample: TextSample | undefined): Planned
   return {
     sampledRows: sample.texts.length,
     tokenizer: sample.tokenizer,
+    done: all(({ done }) => (done === true ? 1 : 0)),
     texts: all(({ bytes }) => (bytes > 0 ? 1 : 0)),
     bytes: all(({ bytes }) => bytes),
     tokens: total((tokens) => Math.min(tokens, limit)),

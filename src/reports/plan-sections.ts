@@ -38,6 +38,7 @@ function workRows({ texts, requests, cost }: MigrationPlan): PlanSection['rows']
   if (texts === undefined) return [['Texts', `${UNKNOWN}: none was looked at`]];
   const perText = texts.texts.value === 0 ? 0 : texts.tokens.value / texts.texts.value;
   return [
+    ...(texts.done.value === 0 ? [] : ([['Done', countText(texts.done, 'row')]] as const)),
     ['Texts', countText(texts.texts, 'text')],
     ['Tokens', `${countText(texts.tokens, 'token')}, ${number(perText)} a text`],
     ['Too long', tooLongText(texts)],

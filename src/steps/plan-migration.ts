@@ -9,6 +9,7 @@ import { choosePrice } from '../plan/plan-cost.ts';
 import { textsPerRequest } from '../plan/plan-requests.ts';
 import type { MigrationPlan } from '../plan/types.ts';
 import { providerOptions } from '../providers/provider-options.ts';
+import { provenanceOf } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 
 export interface PlanMigrationOptions {
@@ -46,7 +47,9 @@ export async function planMigration(ctx: MigrationContext, options: PlanMigratio
 async function drawFrom({ db, definition }: MigrationContext, { table }: TableFacts): Promise<DrawnText[] | undefined> {
   const { text } = definition;
   if (table.kind !== 'r' || !table.columns.some((column) => column.name === text)) return undefined;
-  return drawTexts(db, { schema: table.schema, table: table.name, key: table.key, text });
+  const { model } = provenanceOf(definition.target);
+  const begun = table.columns.some((column) => column.name === model);
+  return drawTexts(db, { schema: table.schema, table: table.name, key: table.key, text }, begun ? model : undefined);
 }
 
 async function describeSample(

@@ -48,6 +48,7 @@ describe('a plan of the bundled model over real texts', () => {
     const plan = await planMigration(ctx, { probe: true });
     await expand(ctx);
     const { run, rows } = await fill(ctx);
+    const left = await planMigration(ctx);
 
     expect(plan.texts).toMatchObject({
       sampledRows: texts.length,
@@ -57,6 +58,7 @@ describe('a plan of the bundled model over real texts', () => {
       maxTokens: 256,
       truncated: { value: run?.truncated },
     });
+    expect(left.texts).toMatchObject({ done: { value: rows.done }, texts: { value: 0 }, tokens: { value: 0 } });
     expect(run?.truncated).toBeGreaterThan(0);
     expect(plan.texts?.tokensLost.value).toBeGreaterThan(256);
     expect(plan.time.embedSeconds).toMatchObject({ basis: 'measured' });
@@ -94,7 +96,6 @@ describe('a sample', () => {
     await fill(ctx);
     const written = (await walPosition()) - before;
     const { low, high } = planned.storage.walBytes.backfill;
-    console.log('WAL', { written, ...planned.storage.walBytes.backfill });
     expect(written).toBeGreaterThan(low);
     expect(written).toBeLessThan(high);
   });

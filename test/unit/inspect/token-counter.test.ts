@@ -59,14 +59,14 @@ describe('countTokens', () => {
   it('scales a text of which only the beginning was read, and leaves blank ones out', async () => {
     const counter = await openTokenCounter({ provider: 'hash', model: 'hash/8' }, NOTHING);
     const drawn = [
-      { page: 1, text: 'one two', bytes: 7 },
-      { page: 1, text: null, bytes: 0 },
-      { page: 2, text: 'one two', bytes: 700 },
+      { page: 1, text: 'one two', bytes: 7, done: false },
+      { page: 1, text: null, bytes: 0, done: true },
+      { page: 2, text: 'one two', bytes: 700, done: false },
     ];
     expect((await countTokens(drawn, counter)).texts).toEqual([
-      { page: 1, bytes: 7, tokens: 2 },
-      { page: 1, bytes: 0, tokens: 0 },
-      { page: 2, bytes: 700, tokens: 200 },
+      { page: 1, bytes: 7, tokens: 2, done: false },
+      { page: 1, bytes: 0, tokens: 0, done: true },
+      { page: 2, bytes: 700, tokens: 200, done: false },
     ]);
   });
 });
