@@ -11,7 +11,7 @@ export interface TokenCounter {
   readonly tokenizer: string | undefined;
   /** Why it cannot. */
   readonly notCounted: string | undefined;
-  /** Tokens of a text at most; longer ones are cut or refused. */
+  /** Tokens of a text at most; longer ones are cut. */
   readonly maxTokens: number | undefined;
   /** Tokens of each text, special tokens included and nothing cut; undefined when it cannot count. */
   count(texts: readonly string[]): Promise<readonly number[] | undefined>;

@@ -59,7 +59,8 @@ export interface PlanPace {
   readonly concurrency: number;
   /** Texts a request at most, where it is set. */
   readonly batchSize: number | undefined;
-  readonly remote: Pick<RemoteSettings, 'maxRequests' | 'requestsPerMinute' | 'tokensPerMinute'>;
+  readonly remote: Pick<RemoteSettings, 'maxRequests' | 'requestsPerMinute' | 'tokensPerMinute'> &
+    Partial<Pick<RemoteSettings, 'baseUrl'>>;
 }
 
 /** What a plan may know beside the table; each part of it that is missing is said to be unknown. */

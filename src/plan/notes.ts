@@ -19,7 +19,7 @@ export function planNotes(
       : [
           'Some rows are embedded already: tokens, cost and time are those of the rest, disk and WAL those of the whole.',
         ]),
-    ...limitNotes(definition, reckoned.texts),
+    ...limitNotes(reckoned.texts),
     'Every row is written once: until VACUUM has run, its former version takes room beside it.',
     ...(definition.oldColumn === 'drop'
       ? ['Dropping the old column frees no room on disk until VACUUM FULL or a repack.']
@@ -40,9 +40,9 @@ function budgetNotes({ usd: cost, budgetUsd }: PlannedCost): string[] {
 }
 
 /** What becomes of texts that the model cannot read whole. */
-function limitNotes({ provider }: MigrationDefinition, texts: PlannedTexts | undefined): string[] {
+function limitNotes(texts: PlannedTexts | undefined): string[] {
   if (texts?.maxTokens === undefined || texts.truncated.value === 0) return [];
-  const many = `Texts over ${texts.maxTokens.toLocaleString('en-US')} tokens`;
-  if (provider === 'openai') return [`${many} are refused by OpenAI: their rows go into quarantine.`];
-  return [`${many} are cut there: what lies behind is not found by a search.`];
+  return [
+    `Texts over ${texts.maxTokens.toLocaleString('en-US')} tokens are cut there: what lies behind is not found by a search.`,
+  ];
 }

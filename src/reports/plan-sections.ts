@@ -1,3 +1,4 @@
+import type { ProviderName } from '../config/types.ts';
 import { usd } from '../money.ts';
 import type { Estimate } from '../plan/estimate.ts';
 import type { PlannedVectorIndex } from '../plan/plan-indexes.ts';
@@ -12,6 +13,16 @@ export interface PlanSection {
 }
 
 const UNKNOWN = 'not known';
+const ELSEWHERE = 'none: it runs elsewhere';
+const WITHOUT_MODEL: Readonly<Record<ProviderName, string>> = {
+  local: `${UNKNOWN}: the model is not here`,
+  hash: 'none to speak of',
+  file: 'none to speak of',
+  openai: ELSEWHERE,
+  huggingface: ELSEWHERE,
+  tei: ELSEWHERE,
+  gemini: ELSEWHERE,
+};
 
 /** The numbers of a plan, for whatever prints them. */
 export function planSections(plan: MigrationPlan): PlanSection[] {
@@ -62,7 +73,8 @@ function costText({ usd: cost, price, budgetUsd, overBudget }: MigrationPlan['co
 }
 
 function timeRows({ time, deployment }: MigrationPlan): PlanSection['rows'] {
-  const seconds = (estimate: Estimate): string => estimateText(estimate, durationText);
+  const seconds = (estimate: Estimate): string =>
+    estimate.high < 1 ? `under 1 s (${estimate.basis})` : estimateText(estimate, durationText);
   return [
     ['Embedding', time.embedSeconds === undefined ? 'not measured; add --probe' : seconds(time.embedSeconds)],
     ['Writing', seconds(time.writeSeconds)],
@@ -99,7 +111,7 @@ function memoryRows({ memory, provider }: MigrationPlan): PlanSection['rows'] {
   const { model, indexBuildBytes } = memory;
   const here =
     model === undefined
-      ? `${provider === 'local' ? `${UNKNOWN}: the model is not here` : 'none to speak of: it does not run here'}`
+      ? WITHOUT_MODEL[provider]
       : `${estimateText(model.bytes, bytes)}: ${count(model.threads, 'session')} of ${bytes(model.sessionBytes)}, ${model.dtype}, ${bytes(model.graphBytes)} on disk`;
   return [
     ['Model', here],

@@ -138,7 +138,7 @@ describe('the notes', () => {
   it('say what becomes of texts over the limit', () => {
     const sample = sampleOf(10, { maxTokens: 50 });
     expect(timed({ sample }).notes.join('\n')).toContain('cut there');
-    expect(timed({ sample }, OPENAI).notes.join('\n')).toContain('quarantine');
+    expect(timed({ sample: sampleOf() }).notes.join('\n')).not.toContain('cut there');
   });
 });
 

@@ -130,6 +130,18 @@ describe('requestsFor', () => {
     expect(textsPerRequest('local', PACE, 100)).toBeUndefined();
   });
 
+  it('counts two more for a text that OpenAI refuses as too long and takes when it is cut, and none at another server', () => {
+    const long = planTexts(3, sampleOf([100, 300, 100]));
+    const own = { ...PACE, remote: { ...PACE.remote, baseUrl: 'http://localhost:8000/v1' } };
+    expect(planRequests(long, 'openai', PACE)?.value).toBe(3);
+    expect(planRequests(long, 'openai', own)?.value).toBe(1);
+  });
+
+  it('asks a server of your own for 64 texts at a time, since it names no limits', () => {
+    const own = { ...PACE, remote: { ...PACE.remote, baseUrl: 'http://localhost:8000/v1' } };
+    expect(textsPerRequest('openai', own, 100)).toBe(64);
+  });
+
   it('fills a probe as the backfill fills its requests', () => {
     expect(textsPerRequest('openai', PACE, 100)).toBe(1000);
     expect(textsPerRequest('openai', PACE, 3000)).toBe(100);
