@@ -71,4 +71,6 @@ export interface PlanInputs {
   readonly price?: PlanPrice | undefined;
   readonly budgetUsd?: number | undefined;
   readonly pace?: PlanPace | undefined;
+  /** 007 has run already. */
+  readonly swapped?: boolean | undefined;
 }

@@ -70,7 +70,7 @@ export function makePlan(
     ...reckoned,
     retentionDays: definition.retentionDays,
     choices: planChoices(facts, definition),
-    notes: planNotes(definition, indexes, reckoned),
+    notes: planNotes(definition, indexes, reckoned, inputs.swapped === true),
     assumptions: planAssumptions(facts, definition, inputs, { ...reckoned, indexes }),
   });
 }

@@ -10,9 +10,11 @@ export function planNotes(
   definition: MigrationDefinition,
   indexes: readonly PlannedVectorIndex[],
   reckoned: Pick<MigrationPlan, 'texts' | 'cost'>,
+  swapped: boolean,
 ): string[] {
   const notices = indexes.flatMap((index) => (index.notice === undefined ? [] : [`${index.name}: ${index.notice}`]));
   return [
+    ...(swapped ? [`"${definition.id}" has exchanged the columns already: nothing of this is left to do.`] : []),
     ...budgetNotes(reckoned.cost),
     ...(reckoned.texts === undefined || reckoned.texts.done.value === 0
       ? []

@@ -11,6 +11,7 @@ import type { MigrationPlan } from '../plan/types.ts';
 import { providerOptions } from '../providers/provider-options.ts';
 import { provenanceOf } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
+import { findRecord } from '../state/resolve.ts';
 
 export interface PlanMigrationOptions {
   /** Embeds some texts to measure how long it takes; a service is paid for them (false). */
@@ -19,7 +20,7 @@ export interface PlanMigrationOptions {
   readonly price?: number | undefined;
   /** US dollars that the migration may cost, before `REEMBED_BUDGET_USD`. */
   readonly budgetUsd?: number | undefined;
-  /** How many of these texts are cached and cost nothing; none unless it is said. */
+  /** How many of these texts are cached and cost nothing; none unless it is said. Of very long texts only the beginning is asked for. */
   readonly countCached?: ((texts: readonly string[]) => Promise<number>) | undefined;
 }
 
@@ -31,7 +32,8 @@ export interface PlanMigrationOptions {
 export async function planMigration(ctx: MigrationContext, options: PlanMigrationOptions = {}): Promise<MigrationPlan> {
   const { definition, runtime } = ctx;
   const facts = await readFacts(ctx);
-  const drawn = await drawFrom(ctx, facts);
+  const swapped = (await findRecord(ctx))?.active === 'new';
+  const drawn = await drawFrom(ctx, facts, swapped ? definition.column : definition.target);
   const sample = drawn && (await describeSample(ctx, drawn, options));
   return makePlan(facts, definition, runtime.stateSchema, {
     sample,
@@ -40,14 +42,18 @@ export async function planMigration(ctx: MigrationContext, options: PlanMigratio
     price: choosePrice(definition, { flag: options.price, env: runtime.remote.usdPerMillionTokens }),
     budgetUsd: options.budgetUsd ?? runtime.remote.budgetUsd,
     pace: runtime satisfies PlanPace,
+    swapped,
   });
 }
 
 /** Undefined where there is nothing to draw from; the doctor says what stands in the way. */
-async function drawFrom({ db, definition }: MigrationContext, { table }: TableFacts): Promise<DrawnText[] | undefined> {
-  const { text } = definition;
+async function drawFrom(
+  { db, definition: { text } }: MigrationContext,
+  { table }: TableFacts,
+  filled: string,
+): Promise<DrawnText[] | undefined> {
   if (table.kind !== 'r' || !table.columns.some((column) => column.name === text)) return undefined;
-  const { model } = provenanceOf(definition.target);
+  const { model } = provenanceOf(filled);
   const begun = table.columns.some((column) => column.name === model);
   return drawTexts(db, { schema: table.schema, table: table.name, key: table.key, text }, begun ? model : undefined);
 }

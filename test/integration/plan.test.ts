@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MigrationPlan } from '../../src/plan/types.ts';
+import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { planMigration } from '../../src/steps/plan-migration.ts';
@@ -98,5 +99,9 @@ describe('a sample', () => {
     const { low, high } = planned.storage.walBytes.backfill;
     expect(written).toBeGreaterThan(low);
     expect(written).toBeLessThan(high);
+    await cutOver(ctx);
+    const over = await planMigration(ctx);
+    expect(over.notes[0]).toContain('has exchanged the columns already');
+    expect(over.texts?.texts.value).toBe(0);
   });
 });

@@ -135,6 +135,10 @@ describe('the notes', () => {
     expect(unknown.notes[0]).toContain('cannot be told');
   });
 
+  it('say first that the migration is over where it is', () => {
+    expect(timed({ swapped: true }).notes[0]).toContain('has exchanged the columns already');
+  });
+
   it('say what becomes of texts over the limit', () => {
     const sample = sampleOf(10, { maxTokens: 50 });
     expect(timed({ sample }).notes.join('\n')).toContain('cut there');
