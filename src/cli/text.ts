@@ -1,15 +1,4 @@
-import { plural } from '../plural.ts';
-
-export { bytes } from '../bytes.ts';
-
-/** `1 row`, `1,000 rows`. */
-export function count(value: number, one: string, many?: string): string {
-  return `${number(value)} ${plural(value, one, many)}`;
-}
-
-export function number(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
-}
+export { bytes, count, number } from '../amounts.ts';
 
 /** Two columns, the second one aligned. */
 export function columns(lines: readonly (readonly [string, string])[]): string {

@@ -39,6 +39,8 @@ export interface TableFacts {
   readonly rowsCounted: boolean;
   /** Bytes of the table with TOAST, without indexes. */
   readonly tableBytes: number;
+  /** Of it the rows themselves, without TOAST. */
+  readonly heapBytes: number;
   readonly indexBytes: number;
   /** Declared dimensions of the column in use, else those of a stored vector; undefined for an empty column without. */
   readonly oldDimensions: number | undefined;
@@ -140,12 +142,16 @@ export async function rowsAreHidden(db: Queryable, oid: number): Promise<boolean
   return rows[0]?.active === true;
 }
 
-async function readSizes(db: Queryable, table: TableInfo): Promise<{ tableBytes: number; indexBytes: number }> {
-  const { rows } = await db.query<{ tableBytes: number; indexBytes: number }>(
-    `SELECT pg_catalog.pg_table_size($1::oid)::float8 AS "tableBytes", pg_catalog.pg_indexes_size($1::oid)::float8 AS "indexBytes"`,
+async function readSizes(
+  db: Queryable,
+  table: TableInfo,
+): Promise<Pick<TableFacts, 'tableBytes' | 'heapBytes' | 'indexBytes'>> {
+  const { rows } = await db.query<Pick<TableFacts, 'tableBytes' | 'heapBytes' | 'indexBytes'>>(
+    `SELECT pg_catalog.pg_table_size($1::oid)::float8 AS "tableBytes", pg_catalog.pg_relation_size($1::oid)::float8 AS "heapBytes",
+       pg_catalog.pg_indexes_size($1::oid)::float8 AS "indexBytes"`,
     [table.oid],
   );
-  return { tableBytes: rows[0]?.tableBytes ?? 0, indexBytes: rows[0]?.indexBytes ?? 0 };
+  return rows[0] ?? { tableBytes: 0, heapBytes: 0, indexBytes: 0 };
 }
 
 async function countRows(db: Queryable, table: TableInfo): Promise<number> {

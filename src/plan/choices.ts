@@ -1,9 +1,15 @@
 import type { MigrationDefinition } from '../config/types.ts';
 import { plural } from '../plural.ts';
-import type { PlanFacts, PlannedChoice } from './types.ts';
+import type { PlanFacts } from './facts.ts';
+import { oldIndexKind, WRITE_RATES } from './write-rates.ts';
 
-/** Rows a second that the guarded write reached on two cores beside what it has to maintain: the ratios matter. */
-const WRITE_RATES = { none: 34_000, ivfflat: 7_600, hnsw: 1_000 } as const;
+/** What a setting of the configuration means for this table. */
+export interface PlannedChoice {
+  readonly option: 'oldIndex' | 'oldColumn';
+  readonly value: 'keep' | 'drop';
+  readonly chosen: boolean;
+  readonly means: string;
+}
 
 /** What keeping and dropping mean here. */
 export function planChoices(facts: PlanFacts, definition: MigrationDefinition): PlannedChoice[] {
@@ -35,8 +41,8 @@ export function planChoices(facts: PlanFacts, definition: MigrationDefinition): 
 }
 
 function keepIndexMeans(facts: PlanFacts): string {
-  if (facts.annIndexes.length === 0) return `there is no index on the old vectors: writes reach about ${rate('none')}`;
-  const kind = facts.annIndexes.some((index) => index.method === 'hnsw') ? 'hnsw' : 'ivfflat';
+  const kind = oldIndexKind(facts);
+  if (kind === 'none') return `there is no index on the old vectors: writes reach about ${rate('none')}`;
   return `searches stay as fast as they are; every row written also goes into ${names(facts)}: about ${rate(kind)} instead of ${rate('none')}`;
 }
 

@@ -6,22 +6,47 @@ import { quoteQualified } from '../sql/identifiers.ts';
 import { readWindowSql } from '../sql/read-window.ts';
 import { provenanceOf, tableSql, type VectorTarget } from '../sql/target.ts';
 import { createTriggerSql } from '../sql/trigger.ts';
+import { planAssumptions } from './assumptions.ts';
 import { planChoices } from './choices.ts';
-import { planVectorIndexes } from './plan-indexes.ts';
-import { newColumnBytes, vectorBytes } from './storage.ts';
-import type { MigrationPlan, PlanFacts, PlannedStep, PlannedStorage, PlannedVectorIndex } from './types.ts';
+import { planDeployment } from './deployment.ts';
+import type { PlanFacts } from './facts.ts';
+import type { PlanInputs, PlanPace } from './inputs.ts';
+import { planNotes } from './notes.ts';
+import { choosePrice, planCost } from './plan-cost.ts';
+import { type PlannedVectorIndex, planVectorIndexes } from './plan-indexes.ts';
+import { planMemory } from './plan-memory.ts';
+import { planRequests } from './plan-requests.ts';
+import { planStorage } from './plan-storage.ts';
+import { planTexts } from './plan-texts.ts';
+import { planTime } from './plan-time.ts';
+import type { MigrationPlan, PlannedStep } from './types.ts';
 
 /** The model's id is known when the first row is embedded; its place in the SQL is what matters here. */
 const MODEL_ID = 1;
 
+/** The settings' own defaults. */
+const DEFAULT_PACE: PlanPace = {
+  batchRows: 1000,
+  concurrency: 2,
+  batchSize: undefined,
+  remote: { maxRequests: 8, requestsPerMinute: undefined, tokensPerMinute: undefined },
+};
+
 /**
- * What the three migrations will do to a table, with their SQL and what they need on disk. Pure: the same facts and definition
- * give the same plan. How long inference takes and what it costs is not foretold.
+ * What the three migrations will do to a table, with their SQL, what they cost, how long they take and what they need. Pure: the same
+ * facts, definition and inputs give the same plan. What `inputs` leaves out is not guessed but said to be unknown.
  */
-export function makePlan(facts: PlanFacts, definition: MigrationDefinition, stateSchema: string): MigrationPlan {
+export function makePlan(
+  facts: PlanFacts,
+  definition: MigrationDefinition,
+  stateSchema: string,
+  inputs: PlanInputs = {},
+): MigrationPlan {
   const target = planTarget(facts, definition, stateSchema);
   const distance = definition.index.distance ?? facts.oldDistance ?? 'cosine';
   const indexes = planVectorIndexes(facts, definition, target, distance);
+  const keepsIndex = definition.oldIndex === 'keep';
+  const reckoned = reckon(facts, definition, indexes, inputs);
   return Object.freeze({
     migration: definition.id,
     table: `${facts.table.schema}.${facts.table.name}`,
@@ -31,6 +56,7 @@ export function makePlan(facts: PlanFacts, definition: MigrationDefinition, stat
     from: facts.table.columns.find((column) => column.name === definition.column)?.type ?? 'unknown',
     to: `${definition.vectorType}(${definition.dimensions})`,
     model: definition.model,
+    provider: definition.provider,
     rows: facts.rowsEstimate,
     rowsCounted: facts.rowsCounted,
     distance,
@@ -40,10 +66,36 @@ export function makePlan(facts: PlanFacts, definition: MigrationDefinition, stat
       cutOverStep(facts, definition, target, indexes),
     ],
     indexes,
-    storage: planStorage(facts, target, indexes),
+    storage: planStorage(facts, target, indexes, keepsIndex),
+    ...reckoned,
+    retentionDays: definition.retentionDays,
     choices: planChoices(facts, definition),
-    notes: planNotes(definition, indexes),
+    notes: planNotes(definition, indexes, reckoned, inputs.swapped === true),
+    assumptions: planAssumptions(facts, definition, inputs, { ...reckoned, indexes }),
   });
+}
+
+type Reckoned = Pick<MigrationPlan, 'texts' | 'requests' | 'cost' | 'time' | 'memory' | 'deployment'>;
+
+function reckon(
+  facts: PlanFacts,
+  definition: MigrationDefinition,
+  indexes: readonly PlannedVectorIndex[],
+  { sample, probe, model, price = choosePrice(definition), budgetUsd, pace = DEFAULT_PACE }: PlanInputs,
+): Reckoned {
+  const keepsIndex = definition.oldIndex === 'keep';
+  const texts = planTexts(facts.rowsEstimate, sample);
+  const requests = planRequests(texts, definition.provider, pace);
+  const { dimensions } = definition;
+  const time = planTime(facts, texts, { requests, probe, pace, keepsIndex, indexes, dimensions });
+  return {
+    texts,
+    requests,
+    cost: planCost(texts, price, budgetUsd),
+    time,
+    memory: planMemory(model, indexes),
+    deployment: planDeployment(definition, facts.rowsEstimate, time),
+  };
 }
 
 function planTarget(facts: PlanFacts, definition: MigrationDefinition, stateSchema: string): VectorTarget {
@@ -114,27 +166,4 @@ function cutOverStep(
       `ANALYZE ${tableSql(target)}`,
     ],
   };
-}
-
-function planStorage(facts: PlanFacts, target: VectorTarget, indexes: readonly PlannedVectorIndex[]): PlannedStorage {
-  const old = facts.oldDimensions;
-  return {
-    newColumnBytes: newColumnBytes(facts.rowsEstimate, target),
-    newIndexBytes: indexes.reduce((sum, index) => sum + index.bytes, 0),
-    oldColumnBytes: old === undefined ? undefined : facts.rowsEstimate * vectorBytes('vector', old),
-    tableBytes: facts.tableBytes,
-    indexBytes: facts.indexBytes,
-  };
-}
-
-function planNotes(definition: MigrationDefinition, indexes: readonly PlannedVectorIndex[]): string[] {
-  const notices = indexes.flatMap((index) => (index.notice === undefined ? [] : [`${index.name}: ${index.notice}`]));
-  return [
-    'Every row is written once: until VACUUM has run, its former version takes room beside it.',
-    ...(definition.oldColumn === 'drop'
-      ? ['Dropping the old column frees no room on disk until VACUUM FULL or a repack.']
-      : []),
-    ...(indexes.length > 0 ? ['Lists and probes are decided again in 007, from the rows that are there then.'] : []),
-    ...new Set(notices),
-  ];
 }

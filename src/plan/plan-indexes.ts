@@ -1,4 +1,4 @@
-import type { Distance, MigrationDefinition } from '../config/types.ts';
+import type { Distance, IndexKind, MigrationDefinition } from '../config/types.ts';
 import { buildingIndexName } from '../sql/exchange.ts';
 import { fitIdentifier } from '../sql/identifiers.ts';
 import { createIndexSql, type IndexDefinition, parseIndexDefinition } from '../sql/index-definition.ts';
@@ -6,6 +6,7 @@ import type { VectorTarget } from '../sql/target.ts';
 import {
   chooseVectorIndex,
   DEFAULT_KIND,
+  hnswMemoryBytes,
   ivfflatMemoryBytes,
   keepOldOptions,
   kindInPlaceOf,
@@ -14,10 +15,29 @@ import {
   type VectorIndexKind,
   vectorIndexDefinition,
 } from '../sql/vector-index.ts';
-import { indexBytes } from './storage.ts';
-import type { PlanFacts, PlannedVectorIndex } from './types.ts';
+import type { PlanFacts } from './facts.ts';
+import { indexBytes, vectorBytes } from './storage.ts';
+
+export interface PlannedVectorIndex {
+  readonly name: string;
+  readonly kind: Exclude<IndexKind, 'none'>;
+  readonly lists: number | undefined;
+  readonly probes: number | undefined;
+  readonly efSearch: number | undefined;
+  readonly sql: string;
+  /** maintenance_work_mem that building it needs; undefined for HNSW, which goes on without. */
+  readonly buildMemoryBytes: number | undefined;
+  /** maintenance_work_mem in which the whole graph of an HNSW index fits: with less, building it is many times slower. */
+  readonly graphBytes: number | undefined;
+  /** An estimate, on disk. */
+  readonly bytes: number;
+  /** Why it is not what was asked for. */
+  readonly notice: string | undefined;
+}
 
 const MEMORY_LIMIT_BYTES = 2 * 2 ** 30;
+/** pgvector's default. */
+const DEFAULT_M = 16;
 
 /** The indexes that 007 would build on this many rows: each of the old ones made over, or one where there was none. */
 export function planVectorIndexes(
@@ -60,7 +80,12 @@ function planned(
     efSearch: choice.efSearch,
     sql: createIndexSql(target, buildingIndexName(name), definition),
     buildMemoryBytes: choice.lists === undefined ? undefined : ivfflatMemoryBytes(choice.lists, target.dimensions),
+    graphBytes: choice.kind === 'hnsw' ? graphBytes(choice, facts.rowsEstimate, target) : undefined,
     bytes: indexBytes(choice.kind, facts.rowsEstimate, target),
     notice: choice.notice,
   };
+}
+
+function graphBytes({ options }: VectorIndexChoice, rows: number, target: VectorTarget): number {
+  return hnswMemoryBytes(rows, Number(options.m ?? DEFAULT_M), vectorBytes(target.vectorType, target.dimensions));
 }

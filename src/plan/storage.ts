@@ -1,6 +1,6 @@
 import type { VectorTarget } from '../sql/target.ts';
 
-const PAGE_BYTES = 8192;
+export const PAGE_BYTES = 8192;
 /** Page header and special space. */
 const PAGE_OVERHEAD_BYTES = 32;
 /** Line pointer and tuple header of an index row. */
@@ -29,5 +29,11 @@ export function indexBytes(
   const row =
     vectorBytes(target.vectorType, target.dimensions) + INDEX_ROW_BYTES + (kind === 'hnsw' ? HNSW_NODE_BYTES : 0);
   const perPage = Math.max(1, Math.floor((PAGE_BYTES - PAGE_OVERHEAD_BYTES) / row));
+  return Math.ceil(rows / perPage) * PAGE_BYTES;
+}
+
+/** Of a table's rows: as many as fit whole on a page. */
+export function heapBytes(rows: number, rowBytes: number): number {
+  const perPage = Math.max(1, Math.floor((PAGE_BYTES - PAGE_OVERHEAD_BYTES) / Math.max(1, rowBytes)));
   return Math.ceil(rows / perPage) * PAGE_BYTES;
 }

@@ -1,26 +1,13 @@
-import type { Distance, IndexKind } from '../config/types.ts';
-import type { ColumnInfo, TableInfo, VectorExtension } from '../db/catalog-types.ts';
-
-/** What a plan has to know about the database; `inspect` reads it. */
-export interface PlanFacts {
-  readonly table: Pick<TableInfo, 'schema' | 'name' | 'key' | 'indexes'> & {
-    readonly columns: readonly Pick<ColumnInfo, 'name' | 'type' | 'dimensions'>[];
-  };
-  readonly extension: Pick<VectorExtension, 'schema' | 'version'>;
-  readonly rowsEstimate: number;
-  /** False when the number is the planner's. */
-  readonly rowsCounted: boolean;
-  /** Bytes of the table with TOAST, without indexes. */
-  readonly tableBytes: number;
-  readonly indexBytes: number;
-  readonly oldDimensions: number | undefined;
-  readonly annIndexes: readonly {
-    readonly name: string;
-    readonly method: 'ivfflat' | 'hnsw';
-    readonly definition: string;
-  }[];
-  readonly oldDistance: Distance | undefined;
-}
+import type { Distance, ProviderName } from '../config/types.ts';
+import type { PlannedChoice } from './choices.ts';
+import type { PlannedDeployment } from './deployment.ts';
+import type { Estimate } from './estimate.ts';
+import type { PlannedCost } from './plan-cost.ts';
+import type { PlannedVectorIndex } from './plan-indexes.ts';
+import type { PlannedMemory } from './plan-memory.ts';
+import type { PlannedStorage } from './plan-storage.ts';
+import type { PlannedTexts } from './plan-texts.ts';
+import type { PlannedTime } from './plan-time.ts';
 
 /** One of the three migrations. */
 export interface PlannedStep {
@@ -29,40 +16,6 @@ export interface PlannedStep {
   readonly summary: string;
   /** The statements, in order. `$n` are parameters; the model's id is 1 where it is not known yet. */
   readonly sql: readonly string[];
-}
-
-export interface PlannedVectorIndex {
-  readonly name: string;
-  readonly kind: Exclude<IndexKind, 'none'>;
-  readonly lists: number | undefined;
-  readonly probes: number | undefined;
-  readonly efSearch: number | undefined;
-  readonly sql: string;
-  /** maintenance_work_mem that building it needs; undefined for HNSW, which goes on without. */
-  readonly buildMemoryBytes: number | undefined;
-  /** An estimate, on disk. */
-  readonly bytes: number;
-  /** Why it is not what was asked for. */
-  readonly notice: string | undefined;
-}
-
-export interface PlannedStorage {
-  /** Vectors and provenance of all rows. */
-  readonly newColumnBytes: number;
-  readonly newIndexBytes: number;
-  /** Vectors of the old column, which stay until VACUUM FULL or a repack even when it is dropped. */
-  readonly oldColumnBytes: number | undefined;
-  /** As measured. */
-  readonly tableBytes: number;
-  readonly indexBytes: number;
-}
-
-/** What a setting of the configuration means for this table. */
-export interface PlannedChoice {
-  readonly option: 'oldIndex' | 'oldColumn';
-  readonly value: 'keep' | 'drop';
-  readonly chosen: boolean;
-  readonly means: string;
 }
 
 /** What a migration will do, before it does anything; frozen. */
@@ -76,12 +29,25 @@ export interface MigrationPlan {
   readonly from: string;
   readonly to: string;
   readonly model: string;
+  readonly provider: ProviderName;
   readonly rows: number;
   readonly rowsCounted: boolean;
   readonly distance: Distance;
   readonly steps: readonly PlannedStep[];
   readonly indexes: readonly PlannedVectorIndex[];
   readonly storage: PlannedStorage;
+  /** Undefined where no text was looked at. */
+  readonly texts: PlannedTexts | undefined;
+  /** To a service; undefined for a model on this machine. */
+  readonly requests: Estimate | undefined;
+  readonly cost: PlannedCost;
+  readonly time: PlannedTime;
+  readonly memory: PlannedMemory;
+  readonly deployment: PlannedDeployment;
+  /** For so long `finalize` keeps the old column, where it is kept at all. */
+  readonly retentionDays: number;
   readonly choices: readonly PlannedChoice[];
   readonly notes: readonly string[];
+  /** What the numbers rest on, a sentence each. */
+  readonly assumptions: readonly string[];
 }

@@ -1,4 +1,4 @@
-import { bytes } from '../bytes.ts';
+import { bytes } from '../amounts.ts';
 import { plural } from '../plural.ts';
 import type { ProgressEvent } from '../progress.ts';
 

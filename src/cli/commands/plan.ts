@@ -1,59 +1,31 @@
+import type { ArgumentsCamelCase } from 'yargs';
 import type { MigrationPlan } from '../../plan/types.ts';
-import { defineCommand, migrationFlags } from '../command.ts';
-import { bytes, columns, count } from '../text.ts';
+import { type Cli, defineCommand, type ExitCode } from '../command.ts';
+import { type PlanFlags, planFlags } from '../plan-flags.ts';
+import { reportRoi } from '../report-roi.ts';
 import { withMigration } from '../with-migration.ts';
 
-/** `reembed plan`: what the three migrations will do to this table. Changes nothing. */
+/** `reembed plan`: what the three migrations will do to this table, and what it costs. Changes nothing. */
 export const plan = defineCommand({
   usage: 'plan',
-  describe: 'What the migrations will do, and what each choice costs',
-  flags: (yargs) =>
-    migrationFlags(yargs).option('sql', { type: 'boolean', default: false, describe: 'With the statements' }),
-  run: async (flags, cli) => {
-    const { readFacts } = await import('../../inspect/facts.ts');
-    const { makePlan } = await import('../../plan/make-plan.ts');
-    const made = await withMigration(flags, cli, async (ctx) =>
-      makePlan(await readFacts(ctx), ctx.definition, ctx.runtime.stateSchema),
-    );
-    cli.output.result(made, describe(made, flags.sql));
-    return 0;
-  },
+  describe: 'What the migrations will do, and what it and each choice costs',
+  flags: planFlags,
+  run: (flags, cli) => (flags.roi ? reportRoi(flags, cli) : reportPlan(flags, cli)),
 });
 
-function describe(made: MigrationPlan, withSql: boolean): string {
-  const { storage } = made;
-  const old = storage.oldColumnBytes === undefined ? 'unknown' : `about ${bytes(storage.oldColumnBytes)}`;
-  const head = columns([
-    ['Migration', made.migration],
-    ['Table', `${made.table}, ${made.rowsCounted ? '' : 'about '}${count(made.rows, 'row')}`],
-    ['From', `${made.column} ${made.from}`],
-    ['To', `${made.target} ${made.to}, made by ${made.model} from ${made.text}`],
-    ['Distance', made.distance],
-    [
-      'On disk now',
-      `table ${bytes(storage.tableBytes)}, indexes ${bytes(storage.indexBytes)}; of it old vectors ${old}`,
-    ],
-    [
-      'Needed',
-      `about ${bytes(storage.newColumnBytes)} for the column, ${bytes(storage.newIndexBytes)} for its indexes`,
-    ],
-  ]);
-  const steps = made.steps.map(({ name, summary, sql }) =>
-    [`${name}: ${summary}`, ...(withSql ? sql.map((statement) => `  ${statement};`) : [])].join('\n'),
-  );
-  const indexes = made.indexes.map((index) => {
-    const lists =
-      index.lists === undefined ? '' : `, ${count(index.lists, 'list')}, ${count(index.probes ?? 1, 'probe')}`;
-    const memory =
-      index.buildMemoryBytes === undefined
-        ? ''
-        : `, maintenance_work_mem ${bytes(index.buildMemoryBytes)} while it is built`;
-    return `Index ${index.name}: ${index.kind}${lists}, about ${bytes(index.bytes)}${memory}`;
-  });
-  const choices = made.choices.map(
-    ({ option, value, chosen, means }) => `${chosen ? '*' : ' '} ${option}: '${value}': ${means}`,
-  );
-  return [head, steps.join('\n'), indexes.join('\n'), choices.join('\n'), made.notes.join('\n')]
-    .filter((part) => part !== '')
-    .join('\n\n');
+/** 1 when it is over the budget, 3 when there is one and the cost is not known. */
+async function reportPlan(flags: ArgumentsCamelCase<PlanFlags>, cli: Cli): Promise<ExitCode> {
+  const { planMigration } = await import('../../steps/plan-migration.ts');
+  const { probe, price, budget } = flags;
+  const made = await withMigration(flags, cli, (ctx) => planMigration(ctx, { probe, price, budgetUsd: budget }));
+  cli.output.result(made, await textOf(made, flags));
+  if (made.cost.budgetUsd === undefined) return 0;
+  if (made.cost.overBudget === undefined) return 3;
+  return made.cost.overBudget ? 1 : 0;
+}
+
+async function textOf(made: MigrationPlan, { markdown, checklist, sql }: PlanFlags): Promise<string> {
+  if (checklist) return (await import('../../reports/plan-checklist.ts')).planChecklist(made);
+  const { planMarkdown, planText } = await import('../../reports/plan-report.ts');
+  return markdown ? planMarkdown(made, { sql }) : planText(made, { sql });
 }

@@ -1,5 +1,5 @@
 import { mkdir, statfs } from 'node:fs/promises';
-import { bytes } from '../../bytes.ts';
+import { bytes } from '../../amounts.ts';
 import { ModelError, messageOf } from '../../errors.ts';
 
 /**

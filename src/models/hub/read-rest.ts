@@ -1,6 +1,6 @@
 import { constants, type FileHandle, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { bytes } from '../../bytes.ts';
+import { bytes } from '../../amounts.ts';
 import { sizeOf } from '../manifest.ts';
 import { explainWriteFailure } from './disk-space.ts';
 import { explainFailure, HubError } from './hub-errors.ts';

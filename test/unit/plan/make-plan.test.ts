@@ -1,52 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { defineMigration, type MigrationInput } from '../../../src/config/define-migration.ts';
-import { makePlan } from '../../../src/plan/make-plan.ts';
-import type { PlanFacts } from '../../../src/plan/types.ts';
-
-const OLD_INDEX = {
-  name: 'idx_segments_text_embedding_ivfflat',
-  method: 'ivfflat' as const,
-  definition:
-    "CREATE INDEX idx_segments_text_embedding_ivfflat ON public.segments USING ivfflat (embedding vector_cosine_ops) WITH (lists='100')",
-};
-
-function facts(changes: Partial<PlanFacts> = {}): PlanFacts {
-  return {
-    table: {
-      schema: 'public',
-      name: 'segments',
-      key: [{ name: 'id', type: 'bigint' }],
-      indexes: [],
-      columns: [
-        { name: 'id', type: 'bigint', dimensions: null },
-        { name: 'text', type: 'text', dimensions: null },
-        { name: 'embedding', type: 'vector(1536)', dimensions: 1536 },
-      ],
-    },
-    extension: { schema: 'public', version: '0.8.0' },
-    rowsEstimate: 100_000,
-    rowsCounted: false,
-    tableBytes: 900_000_000,
-    indexBytes: 800_000_000,
-    oldDimensions: 1536,
-    annIndexes: [OLD_INDEX],
-    oldDistance: 'cosine',
-    ...changes,
-  };
-}
-
-function plan(changes: Partial<PlanFacts> = {}, input: Partial<MigrationInput> = {}) {
-  const definition = defineMigration({
-    id: 'segments-bge',
-    table: 'segments',
-    text: 'text',
-    column: 'embedding',
-    model: 'BAAI/bge-small-en-v1.5',
-    dimensions: 384,
-    ...input,
-  });
-  return makePlan(facts(changes), definition, 'reembed');
-}
+import { OLD_INDEX, planOf as plan } from './plan-facts.ts';
 
 function sqlOf(step: number, made = plan()): string {
   return made.steps[step]?.sql.join(';\n') ?? '';

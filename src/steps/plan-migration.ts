@@ -1,0 +1,94 @@
+import { readFacts, type TableFacts } from '../inspect/facts.ts';
+import { findLocalModel, readModelMemory } from '../inspect/local-model-files.ts';
+import { probeModel } from '../inspect/probe-model.ts';
+import { countTokens, type DrawnText, drawTexts } from '../inspect/sample-texts.ts';
+import { openTokenCounter } from '../inspect/token-counter.ts';
+import type { ModelMemory, PlanPace, ProbeResult, TextSample } from '../plan/inputs.ts';
+import { makePlan } from '../plan/make-plan.ts';
+import { choosePrice } from '../plan/plan-cost.ts';
+import { textsPerRequest } from '../plan/plan-requests.ts';
+import type { MigrationPlan } from '../plan/types.ts';
+import { providerOptions } from '../providers/provider-options.ts';
+import { provenanceOf } from '../sql/target.ts';
+import type { MigrationContext } from '../state/context.ts';
+import { findRecord } from '../state/resolve.ts';
+
+export interface PlanMigrationOptions {
+  /** Embeds some texts to measure how long it takes; a service is paid for them (false). */
+  readonly probe?: boolean;
+  /** US dollars a million tokens, before `EMBEDDING_PRICE` and the price table. */
+  readonly price?: number | undefined;
+  /** US dollars that the migration may cost, before `REEMBED_BUDGET_USD`. */
+  readonly budgetUsd?: number | undefined;
+  /** How many of these texts are cached and cost nothing; none unless it is said. Of very long texts only the beginning is asked for. */
+  readonly countCached?: ((texts: readonly string[]) => Promise<number>) | undefined;
+}
+
+/**
+ * Looks at the table, a sample of its texts and the model's files, and plans the migration; changes nothing.
+ *
+ * @throws PreflightError `extension_missing`, `table_missing`; with `probe` also as `createProvider`
+ */
+export async function planMigration(ctx: MigrationContext, options: PlanMigrationOptions = {}): Promise<MigrationPlan> {
+  const { definition, runtime } = ctx;
+  const facts = await readFacts(ctx);
+  const swapped = (await findRecord(ctx))?.active === 'new';
+  const drawn = await drawFrom(ctx, facts, swapped ? definition.column : definition.target);
+  const sample = drawn && (await describeSample(ctx, drawn, options));
+  return makePlan(facts, definition, runtime.stateSchema, {
+    sample,
+    probe: options.probe === true && sample && drawn ? await probe(ctx, drawn, sample) : undefined,
+    model: await localMemory(ctx),
+    price: choosePrice(definition, { flag: options.price, env: runtime.remote.usdPerMillionTokens }),
+    budgetUsd: options.budgetUsd ?? runtime.remote.budgetUsd,
+    pace: runtime satisfies PlanPace,
+    swapped,
+  });
+}
+
+/** Undefined where there is nothing to draw from; the doctor says what stands in the way. */
+async function drawFrom(
+  { db, definition: { text } }: MigrationContext,
+  { table }: TableFacts,
+  filled: string,
+): Promise<DrawnText[] | undefined> {
+  if (table.kind !== 'r' || !table.columns.some((column) => column.name === text)) return undefined;
+  const { model } = provenanceOf(filled);
+  const begun = table.columns.some((column) => column.name === model);
+  return drawTexts(db, { schema: table.schema, table: table.name, key: table.key, text }, begun ? model : undefined);
+}
+
+async function describeSample(
+  { definition, runtime }: MigrationContext,
+  drawn: readonly DrawnText[],
+  { countCached }: PlanMigrationOptions,
+): Promise<TextSample> {
+  const sample = await countTokens(drawn, await openTokenCounter(definition, runtime));
+  return countCached === undefined ? sample : { ...sample, cachedTexts: await countCached(textsOf(drawn)) };
+}
+
+async function probe(
+  { definition, runtime, signal, onProgress }: MigrationContext,
+  drawn: readonly DrawnText[],
+  { texts }: TextSample,
+): Promise<ProbeResult | undefined> {
+  const withText = texts.filter(({ bytes }) => bytes > 0);
+  const mean =
+    withText.reduce((sum, { tokens, bytes }) => sum + (tokens ?? bytes / 2), 0) / Math.max(1, withText.length);
+  return probeModel(definition, textsOf(drawn), {
+    ...providerOptions(runtime),
+    onNotice: (message) => onProgress({ kind: 'notice', message }),
+    textsPerRequest: textsPerRequest(definition.provider, runtime, mean),
+    signal,
+  });
+}
+
+async function localMemory({ definition, runtime }: MigrationContext): Promise<ModelMemory | undefined> {
+  if (definition.provider !== 'local') return undefined;
+  const found = await findLocalModel(definition.model, runtime);
+  return 'problem' in found ? undefined : readModelMemory(found, definition.dimensions, runtime);
+}
+
+function textsOf(drawn: readonly DrawnText[]): string[] {
+  return drawn.flatMap(({ text }) => (text === null ? [] : [text]));
+}
