@@ -83,12 +83,14 @@ async function exchange(
   const response = await follow(request, options, signal);
   const text = await response.text();
   if (response.ok) return { json: parseAnswer(text, request), headers: response.headers };
-  const said = options.key?.redactFrom(text) ?? text;
+  const { provider, model, key } = options;
   throw describeStatus({
-    ...options,
+    provider,
+    model,
     status: response.status,
     headers: response.headers,
-    body: parseOrText(said),
+    body: parseOrText(text),
+    redact: (quoted) => key?.redactFrom(quoted) ?? quoted,
     url: shownUrl(request.url),
     texts: request.texts,
   });

@@ -44,7 +44,8 @@ describe('a key', () => {
     ['refused key', status(401, { error: { message: 'Incorrect API key provided: {key}.' } })],
     ['error page', status(403, '<html>Authorization: Bearer {key}</html>')],
     ['failure', status(500, { trace: { headers: ['{key}'] } })],
-    ['long answer', status(400, `${'x'.repeat(295)}{key}`)],
+    ['long answer', status(400, `${'x'.repeat(285)}{key}`)],
+    ['answer that escapes it', status(400, `{"error":"${KEY.replaceAll('-', '\\u002d')}"}`)],
     ['redirect', status(302, '', { location: `https://elsewhere.example/?token=${KEY}` })],
     ['redirect with the key in its path', status(302, '', { location: `https://elsewhere.example/${KEY}` })],
   ];
