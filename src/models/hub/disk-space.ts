@@ -1,4 +1,4 @@
-import { statfs } from 'node:fs/promises';
+import { mkdir, statfs } from 'node:fs/promises';
 import { bytes } from '../../bytes.ts';
 import { ModelError, messageOf } from '../../errors.ts';
 
@@ -17,6 +17,15 @@ export async function assertSpace(directory: string, needed: number): Promise<vo
     hint: 'Free space there, or set REEMBED_MODELS_DIR to a directory with more, and run the same command again.',
     context: { directory, needed, free },
   });
+}
+
+/** Makes a directory, as far as it is not there. @throws ModelError `download_unwritable`, `disk_full` */
+export async function makeDirectory(name: string, directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true });
+  } catch (cause) {
+    throw explainWriteFailure(name, directory, cause);
+  }
 }
 
 /** What a failed write means: the part that was written stays, so that no byte is downloaded twice. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { OnProgress } from '../../progress.ts';
 import { sha256OfFile, sizeOf } from '../manifest.ts';
 import { checksumOf } from './checksum.ts';
-import { assertSpace } from './disk-space.ts';
+import { assertSpace, makeDirectory } from './disk-space.ts';
 import { downloadFile } from './download-file.ts';
 import type { HubSettings } from './hub-request.ts';
 import type { HubFile, HubModel } from './model-info.ts';
@@ -40,6 +40,7 @@ export async function downloadModel(
   files: readonly HubFile[],
   options: DownloadModelOptions,
 ): Promise<DownloadedModel> {
+  await makeDirectory(model.repo, options.downloads);
   const claimed = new Map<HubFile, PartialFile>();
   const release = async (): Promise<void> => {
     for (const partial of claimed.values()) await partial.release();

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
@@ -31,12 +31,11 @@ export async function isAbandoned(path: string): Promise<boolean> {
 }
 
 /**
- * Takes over what an earlier run left of `path`, or begins anew. Taking over is a rename, which one process alone can win: two pulls at
+ * Takes over what an earlier run left of `path`, in a directory that is there, or begins anew. Taking over is a rename, which one process alone can win: two pulls at
  * once never write the same file.
  */
 export async function claimPartial(path: string): Promise<PartialFile> {
   const own = ownedName(path);
-  await mkdir(dirname(path), { recursive: true });
   for (const candidate of await leftBehind(path)) {
     if (await renamed(candidate, own)) break;
   }

@@ -2,6 +2,7 @@ import { copyFile, link, lstat, mkdir, rename, rm, writeFile } from 'node:fs/pro
 import { basename, dirname, join } from 'node:path';
 import { ModelError } from '../../errors.ts';
 import type { ModelManifest } from '../manifest.ts';
+import { explainWriteFailure, makeDirectory } from './disk-space.ts';
 import { ownedName, removeAbandoned } from './partial-file.ts';
 
 /** A verified file and where it lies until now. */
@@ -23,11 +24,13 @@ export async function placeModel(
   manifest: ModelManifest,
 ): Promise<void> {
   const staging = ownedName(hiddenBeside(directory));
-  await mkdir(staging, { recursive: true });
+  await makeDirectory(manifest.name, staging);
   try {
     await writeFile(join(staging, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
     for (const file of files) await bring(file, join(staging, file.name));
     await exchange(staging, directory);
+  } catch (cause) {
+    throw explainWriteFailure(manifest.name, directory, cause);
   } finally {
     await rm(staging, { recursive: true, force: true });
   }

@@ -1,4 +1,4 @@
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Dtype } from '../../config/types.ts';
 import { ConfigError, ModelError } from '../../errors.ts';
@@ -6,6 +6,7 @@ import type { OnProgress } from '../../progress.ts';
 import { type ModelManifest, readManifest, verifyManifest } from '../manifest.ts';
 import { defaultModelsDir, isHubName } from '../model-files.ts';
 import { DTYPES } from '../model-layout.ts';
+import { makeDirectory } from './disk-space.ts';
 import type { HubSettings } from './hub-request.ts';
 import { type LockedModel, readLocked } from './lock-file.ts';
 import { assertNoLink } from './place-model.ts';
@@ -48,7 +49,7 @@ export async function readRequest(name: string, options: PullModelOptions): Prom
   assertNames(name, options.revision);
   const { modelsDir = defaultModelsDir(), modelLock, updateLock = false } = options;
   const directory = join(modelsDir, ...name.split('/'));
-  await mkdir(modelsDir, { recursive: true });
+  await makeDirectory(name, modelsDir);
   await assertNoLink(modelsDir, name.split('/'));
   await assertNoLink(modelsDir, ['.downloads', ...name.split('/')]);
   const onProgress = options.onProgress ?? (() => undefined);

@@ -1,4 +1,4 @@
-import { constants, type FileHandle, open, truncate } from 'node:fs/promises';
+import { constants, type FileHandle, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { bytes } from '../../bytes.ts';
 import { sizeOf } from '../manifest.ts';
@@ -48,7 +48,7 @@ export async function readRest(
 }
 
 async function startAnew(path: string): Promise<0> {
-  await truncate(path, 0);
+  await rm(path, { force: true });
   return 0;
 }
 

@@ -180,6 +180,16 @@ describe('a full disk', () => {
     expect(bed.asked()).toEqual([]);
   });
 
+  test('and a place that cannot be written are told apart', async () => {
+    const modelsDir = join(bed.root, 'a-file');
+    await writeFile(modelsDir, '');
+    expect(await bed.refusal({ modelsDir })).toMatchObject({
+      code: 'download_unwritable',
+      message: expect.stringMatching(new RegExp(`^Could not write ${NAME} in ${modelsDir}: EEXIST`)),
+      hint: expect.stringContaining('REEMBED_MODELS_DIR'),
+    });
+  });
+
   test('in the middle is one sentence, and the part is gone on with once there is space', async ({ skip }) => {
     const small = join(bed.root, 'small');
     await mkdir(small);
