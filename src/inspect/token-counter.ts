@@ -61,8 +61,8 @@ async function tiktokenCounter(model: string): Promise<TokenCounter> {
   return countBy('cl100k_base (js-tiktoken)', SERVICE_LIMITS[model], count);
 }
 
-function localCounter(model: string, { files, config }: LocalModelFiles): TokenCounter {
-  const tokenizer = loadTokenizer(files.directory, { ...config, maxTokens: UNLIMITED });
+async function localCounter(model: string, { files, config }: LocalModelFiles): Promise<TokenCounter> {
+  const tokenizer = await loadTokenizer(files.directory, { ...config, maxTokens: UNLIMITED });
   return countBy(`the tokenizer of ${model}`, config.maxTokens, async (texts) => {
     const tokenized = await tokenizer.tokenize(texts.map((text) => config.prefixes.document + text));
     return tokenized.map(({ ids }) => ids.length);
