@@ -4,11 +4,11 @@ import { addTargetColumnsSql } from '../sql/columns.ts';
 import { dropVectorColumnSql, keptColumnName, renameVectorColumnSql } from '../sql/exchange.ts';
 import { quoteQualified } from '../sql/identifiers.ts';
 import { readWindowSql } from '../sql/read-window.ts';
+import { newColumnBytes, vectorBytes } from '../sql/storage.ts';
 import { provenanceOf, tableSql, type VectorTarget } from '../sql/target.ts';
 import { createTriggerSql } from '../sql/trigger.ts';
 import { planChoices } from './choices.ts';
 import { planVectorIndexes } from './plan-indexes.ts';
-import { newColumnBytes, vectorBytes } from './storage.ts';
 import type { MigrationPlan, PlanFacts, PlannedStep, PlannedStorage, PlannedVectorIndex } from './types.ts';
 
 /** The model's id is known when the first row is embedded; its place in the SQL is what matters here. */

@@ -2,6 +2,7 @@ import type { Distance, MigrationDefinition } from '../config/types.ts';
 import { buildingIndexName } from '../sql/exchange.ts';
 import { fitIdentifier } from '../sql/identifiers.ts';
 import { createIndexSql, type IndexDefinition, parseIndexDefinition } from '../sql/index-definition.ts';
+import { indexBytes } from '../sql/storage.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import {
   chooseVectorIndex,
@@ -14,7 +15,6 @@ import {
   type VectorIndexKind,
   vectorIndexDefinition,
 } from '../sql/vector-index.ts';
-import { indexBytes } from './storage.ts';
 import type { PlanFacts, PlannedVectorIndex } from './types.ts';
 
 const MEMORY_LIMIT_BYTES = 2 * 2 ** 30;
