@@ -55,7 +55,7 @@ export interface DoctorReport {
   readonly checks: readonly DoctorCheck[];
   readonly full: boolean;
   readonly seed: number;
-  readonly postgres: string | undefined;
+  readonly postgres: string;
   readonly pgvector: string | undefined;
   readonly facts: TableFacts | undefined;
 }
@@ -90,7 +90,7 @@ export async function doctor(ctx: MigrationContext, options: DoctorOptions = {})
       looks.set(name, { ...found, findings: [...(looks.get(name)?.findings ?? []), ...found.findings] });
     }
   }
-  const versions = { postgres: facts?.server.version, pgvector: facts?.extension.version };
+  const versions = { postgres: report.server.version, pgvector: report.extension?.version };
   return { migration: report.migration, ...conclude(looks), full, seed, ...versions, facts };
 }
 

@@ -16,6 +16,8 @@ export interface PreflightReport {
   readonly ok: boolean;
   /** Errors first. */
   readonly findings: readonly Finding[];
+  readonly server: ServerFacts;
+  readonly extension: VectorExtension | undefined;
   /** Undefined when the table or the extension is not there. */
   readonly facts: TableFacts | undefined;
 }
@@ -41,7 +43,14 @@ export async function preflight(ctx: MigrationContext): Promise<PreflightReport>
   }
   const errors = findings.filter((finding) => finding.severity === 'error');
   const warnings = findings.filter((finding) => finding.severity === 'warning');
-  return { migration: ctx.definition.id, ok: errors.length === 0, findings: [...errors, ...warnings], facts };
+  return {
+    migration: ctx.definition.id,
+    ok: errors.length === 0,
+    findings: [...errors, ...warnings],
+    server,
+    extension,
+    facts,
+  };
 }
 
 /** @throws PreflightError with all that stands in the way; warnings pass */

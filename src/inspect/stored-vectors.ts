@@ -43,7 +43,10 @@ export function normSql(target: VectorTarget): string {
   return `${quoteQualified(target.vectorSchema, 'vector_norm')}(${vectorSql(target, 't')})`;
 }
 
-/** Conditions on `n`, the length of a vector. */
+/** A condition on `n`, the length of a vector. */
+export const HAS_LENGTH_ONE = `abs(n - 1) < ${UNIT_TOLERANCE}`;
+
+/** The same for what is wrong with one. */
 export const LENGTH_FAULTS = {
   zero: 'n = 0',
   'not-finite': "(n = 'NaN' OR n = 'Infinity')",

@@ -52,7 +52,7 @@ function verdict({ ok, findings, migration, postgres, pgvector, seed, full }: Do
   ];
   const sum = counts.length === 0 ? '' : `: ${counts.join(', ')}`;
   // Distributions append their own build to the version.
-  const server = `Postgres ${postgres?.split(' ')[0] ?? 'unknown'}, pgvector ${pgvector ?? 'unknown'}, ${full ? 'all rows' : `seed ${seed}`}`;
+  const server = `Postgres ${postgres.split(' ')[0]}, pgvector ${pgvector ?? 'missing'}, ${full ? 'all rows' : `seed ${seed}`}`;
   return `${ok ? `Nothing stands in the way of ${migration}` : `${migration} is not sound`}${sum} (${server}).`;
 }
 

@@ -1,5 +1,6 @@
 import type { Queryable } from '../../db/types.ts';
 import type { FindingCode } from '../catalogue.ts';
+import type { ServerFacts } from '../facts.ts';
 import { errorFinding, type Finding, warningFinding } from '../finding.ts';
 import { indexBuilds } from './index-builds.ts';
 import { type Examined, type Look, seen } from './look.ts';
@@ -64,8 +65,7 @@ export function pgvectorDefects(version: string, methods: ReadonlySet<string>): 
   );
 }
 
-/** @param version as `server_version_num`, e.g. 140003 */
-export function postgresDefects(versionNumber: number, version: string): Finding[] {
+export function postgresDefects({ versionNumber, version }: Pick<ServerFacts, 'versionNumber' | 'version'>): Finding[] {
   if (versionNumber < 140_000 || versionNumber >= 140_004) return [];
   return [
     warningFinding(

@@ -2,7 +2,7 @@ import type { Queryable } from '../../db/types.ts';
 import { quoteIdentifier, quoteQualified } from '../../sql/identifiers.ts';
 import { keyJsonSql } from '../../sql/pending.ts';
 import type { VectorTarget } from '../../sql/target.ts';
-import { LENGTH_FAULTS, normSql, orderSql, vectorSql } from '../stored-vectors.ts';
+import { HAS_LENGTH_ONE, LENGTH_FAULTS, normSql, orderSql, vectorSql } from '../stored-vectors.ts';
 import type { SampledRows } from './sample.ts';
 
 /** A number of vectors with the keys of the first ones. */
@@ -20,6 +20,8 @@ export interface MeasuredVectors {
   /** Of the vectors of finite length; NaN without any. */
   readonly shortest: number;
   readonly longest: number;
+  /** Vectors of length 1. */
+  readonly unit: number;
   readonly zero: Counted;
   readonly notFinite: Counted;
   readonly notUnit: Counted;
@@ -53,7 +55,7 @@ export async function measureVectors(
        COALESCE(pg_catalog.json_agg(DISTINCT model) FILTER (WHERE model IS NOT NULL), '[]') AS models,
        COALESCE(pg_catalog.min(n) FILTER (WHERE ${finite}), 'NaN') AS shortest,
        COALESCE(pg_catalog.max(n) FILTER (WHERE ${finite}), 'NaN') AS longest,
-       ${counted(LENGTH_FAULTS.zero)} AS zero, ${counted(LENGTH_FAULTS['not-finite'])} AS "notFinite",
+       pg_catalog.count(*) FILTER (WHERE ${HAS_LENGTH_ONE})::float8 AS unit, ${counted(LENGTH_FAULTS.zero)} AS zero, ${counted(LENGTH_FAULTS['not-finite'])} AS "notFinite",
        ${counted(LENGTH_FAULTS['not-normalised'])} AS "notUnit", ${counted(DOUBLED)} AS duplicates FROM measured`,
     sample.params,
   );

@@ -116,11 +116,16 @@ function vectorFindings(examined: Examined, looked: LookedAt, measured: Measured
 }
 
 /** Some of length 1 and others not: where nothing asks for length 1, this is all that tells two makers apart. */
-function mixtureFindings(name: string, scope: string, { rows, notUnit }: MeasuredVectors, fix: string): Finding[] {
-  const unit = rows - notUnit.count;
-  const share = unit / rows;
-  if (rows < MIXTURE_ROWS || share < MIXTURE.least || share > MIXTURE.most) return [];
-  const message = `${unit} ${scope} in ${name} ${plural(unit, 'has', 'have')} length 1, the other ${notUnit.count} do not.`;
+function mixtureFindings(
+  name: string,
+  scope: string,
+  { unit, notUnit, zero }: MeasuredVectors,
+  fix: string,
+): Finding[] {
+  const others = notUnit.count - zero.count;
+  const share = unit / (unit + others);
+  if (unit + others < MIXTURE_ROWS || share < MIXTURE.least || share > MIXTURE.most) return [];
+  const message = `${unit} ${scope} in ${name} ${plural(unit, 'has', 'have')} length 1, ${others} ${plural(others, 'has', 'have')} another.`;
   return [warningFinding('mixed_lengths', message, fix)];
 }
 
