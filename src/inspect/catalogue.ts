@@ -50,17 +50,17 @@ const CATALOGUE = {
     no_dimensions: 'A vector of another size is taken without an error and breaks the queries that meet it.',
     target_taken: 'Values that somebody else wrote would be overwritten.',
     target_left_over: 'Vectors of an unknown model must not be taken for new ones.',
-    target_dimensions: 'The model’s vectors do not fit into the column.',
+    target_dimensions: "The model's vectors do not fit into the column.",
     too_many_dimensions: 'The new column cannot be made.',
     not_indexable: 'The swap could not build its index.',
-    migration_overlaps: 'Two migrations of one column would exchange each other’s vectors.',
+    migration_overlaps: "Two migrations of one column would exchange each other's vectors.",
     name_taken: 'The exchange would fail at the name.',
     old_column_kept: 'The exchange would fail at the name.',
   },
   models: {
     same_size_models:
       'Vectors of two models cannot be compared, and with equal dimensions Postgres does not notice: results are silently wrong.',
-    old_model_dimensions: 'Going back fills rows with the old model’s vectors, which would not fit.',
+    old_model_dimensions: "Going back fills rows with the old model's vectors, which would not fit.",
   },
   'vector columns': {
     same_dimensions:
@@ -107,7 +107,7 @@ const CATALOGUE = {
     build_memory: 'IVFFlat fails without the memory that it needs; HNSW goes on, many times slower.',
   },
   'shared memory': {
-    shared_memory: 'A parallel build whose shared memory cannot grow fails with “No space left on device”.',
+    shared_memory: 'A parallel build whose shared memory cannot grow fails with "No space left on device".',
   },
   replication: {
     slot_inactive: 'It keeps all WAL since, and the backfill writes much: the disk fills up.',

@@ -1,8 +1,7 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { defineMigration } from '../../src/config/define-migration.ts';
@@ -14,6 +13,7 @@ import { hnswMemoryBytes } from '../../src/sql/hnsw-memory.ts';
 import { HASH_MIGRATION, makeSegments } from '../helpers/chain.ts';
 import { byCode, checkNamed, type Examination, findingsBut } from '../helpers/doctor-bed.ts';
 import { findServer, type LocalServer, startLocalServer } from '../helpers/local-server.ts';
+import { receiveWal } from '../helpers/receive-wal.ts';
 import { describeWith } from '../helpers/requirements.ts';
 
 // What only a server of one's own has: slots, replicas, statements, roles, a disk and shared memory on this machine.
@@ -260,7 +260,7 @@ describeWith('pgvector', 'doctor on a server of its own', () => {
     expect(byCode(await examineOn(db)).slot_inactive?.message).toMatch(
       /^Nobody reads the replication slot "forgotten", which keeps \d/,
     );
-    const replica = await receive();
+    const replica = await receiveWal(server, db);
     try {
       expect(byCode(await examineOn(db)).replica_lag).toBeUndefined();
       replica.kill('SIGSTOP');
@@ -283,25 +283,4 @@ describeWith('pgvector', 'doctor on a server of its own', () => {
     );
     await db.query(`SELECT pg_drop_replication_slot('forgotten')`);
   });
-
-  /** A replica that keeps up until it is stopped. */
-  async function receive(): Promise<ChildProcess> {
-    const { port } = new URL(server.url);
-    const directory = mkdtempSync(join(tmpdir(), 'reembed-wal-'));
-    chmodSync(directory, 0o700);
-    const child = spawn(
-      join(server.bin, 'pg_receivewal'),
-      ['-D', directory, '-h', '127.0.0.1', '-p', port, '-U', 'postgres', '--synchronous', '-s', '1'],
-      { stdio: 'ignore' },
-    );
-    child.on('exit', () => rmSync(directory, { recursive: true, force: true }));
-    for (;;) {
-      const { rows } = await db.query(
-        `SELECT 1 FROM pg_stat_replication WHERE pg_wal_lsn_diff(pg_current_wal_lsn(), flush_lsn) < 1048576`,
-      );
-      if (rows.length > 0) return child;
-      if (child.exitCode !== null) throw new Error(`pg_receivewal ended with ${child.exitCode}`);
-      await sleep(50);
-    }
-  }
 });
