@@ -1,146 +1,144 @@
-import { messageOf, ReembedError } from '../errors.ts';
+import type { Queryable } from '../db/types.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
-import { describeLease } from '../state/lease.ts';
-import { listQuarantine } from '../state/quarantine.ts';
-import { findRecord } from '../state/resolve.ts';
-import { annIndexesOn, type TableFacts } from './facts.ts';
-import { errorFinding, type Finding, warningFinding } from './finding.ts';
-import { readOtherVectorColumns } from './other-vector-columns.ts';
+import { CHECK_NAMES, type CheckName } from './catalogue.ts';
+import { lookAtBuildMemory } from './doctor/build-memory.ts';
+import { lookAtCuda } from './doctor/cuda.ts';
+import { lookAtDiskSpace } from './doctor/disk-space.ts';
+import { lookAtIndexUse } from './doctor/index-use.ts';
+import { lookAtIndexes } from './doctor/indexes.ts';
+import { lookAtPgvector } from './doctor/known-defects.ts';
+import { type Examined, type Look, lookAtDatabase, seen } from './doctor/look.ts';
+import { lookAtModelFiles } from './doctor/model-files.ts';
+import { lookAtModels } from './doctor/models.ts';
+import { preflightLooks } from './doctor/preflight-looks.ts';
+import { lookAtProvider, providerNotAsked } from './doctor/provider.ts';
+import { lookAtReplication } from './doctor/replication.ts';
+import { lookAtSharedMemory } from './doctor/shared-memory.ts';
+import { lookAtState } from './doctor/state.ts';
+import { lookAtStoredVectors } from './doctor/stored-vectors.ts';
+import { lookAtTextLengths } from './doctor/text-lengths.ts';
+import { lookAtTexts } from './doctor/texts.ts';
+import { lookAtVectorColumns } from './doctor/vector-columns.ts';
+import type { TableFacts } from './facts.ts';
+import { type Finding, warningFinding } from './finding.ts';
 import { preflight } from './preflight.ts';
-import { readWorkingLease } from './working-lease.ts';
+import { readRecords } from './read-records.ts';
+import { reconcile } from './reconcile.ts';
 
 export interface DoctorOptions {
-  /** Looks at the model's files without loading the model, and throws when something is wrong with them. */
-  readonly checkModel?: () => Promise<void>;
+  /** Looks at every row instead of a sample. */
+  readonly full?: boolean;
+  /** Chooses the sample; drawn and reported when not given. */
+  readonly seed?: number;
+  /** False leaves the provider alone: no model is loaded, nobody is asked over the network. */
+  readonly probe?: boolean;
   /** Variables of the environment that override `reembed.config.ts` at present. */
   readonly overriddenBy?: readonly string[];
 }
 
+/** One thing that was looked at. */
+export interface DoctorCheck {
+  readonly name: CheckName;
+  /** `unknown` is not `ok`: it could not be looked at. */
+  readonly result: 'ok' | 'found' | 'unknown';
+  /** What was observed, or why nothing could be. */
+  readonly detail: string;
+}
+
 export interface DoctorReport {
   readonly migration: string;
+  /** False when a finding is an error. */
   readonly ok: boolean;
   /** Errors first. */
   readonly findings: readonly Finding[];
-  readonly postgres: string | undefined;
+  /** All of them, in order; those that found something and those that could not be made as well. */
+  readonly checks: readonly DoctorCheck[];
+  readonly full: boolean;
+  readonly seed: number;
+  readonly postgres: string;
   readonly pgvector: string | undefined;
   readonly facts: TableFacts | undefined;
 }
 
 /**
- * All that stands in a migration's way or deserves a look: what 005 checks, and the state of indexes, quarantine, lease, model files
- * and environment. Reads only.
+ * All that stands in a migration's way or deserves a look: what 005 checks, and more of the server, the vectors, the texts, the indexes,
+ * the machine and the model. Reads only, in read-only transactions; a sample of the rows unless `full`. Asks the provider for one short text.
  */
 export async function doctor(ctx: MigrationContext, options: DoctorOptions = {}): Promise<DoctorReport> {
+  const { full = false, seed = Math.floor(Math.random() * 2 ** 31), probe = true } = options;
   const report = await preflight(ctx);
-  throwIfStopped(ctx, 'inspect');
   const { facts } = report;
-  const more = [
-    ...(facts === undefined ? [] : indexFindings(ctx, facts)),
-    ...(facts === undefined ? [] : await dimensionFindings(ctx, facts)),
-    ...(await stateFindings(ctx, report.findings)),
-    ...(await modelFindings(options)),
-    ...environmentFindings(options),
-  ];
-  const all = [...report.findings, ...more];
-  const errors = all.filter((finding) => finding.severity === 'error');
-  return {
-    migration: report.migration,
-    ok: errors.length === 0,
-    findings: [...errors, ...all.filter((finding) => finding.severity === 'warning')],
-    postgres: facts?.server.version,
-    pgvector: facts?.extension.version,
-    facts,
-  };
+  const records = await readRecords(ctx);
+  const record = facts && reconcile(ctx.definition, facts.table, records).record;
+  throwIfStopped(ctx, 'inspect');
+  const looks = preflightLooks(report, record?.active === 'new');
+  const files = await lookAtModelFiles(ctx);
+  looks.set('model files', files);
+  const provider =
+    probe && files.findings.length === 0
+      ? await lookAtProvider(ctx, record)
+      : providerNotAsked(probe ? 'its files are not usable' : '--no-probe');
+  looks.set('provider', provider.look);
+  looks.set('cuda', await lookAtCuda(ctx));
+  looks.set('environment', environmentLook(options));
+  if (facts !== undefined) {
+    const { table, extension } = facts;
+    const examined: Examined = { ctx, facts, table, extension, record, records, full, seed };
+    for (const [name, look] of databaseLooks(provider.maxTokens)) {
+      throwIfStopped(ctx, 'inspect');
+      const found = await lookAtDatabase(ctx.db, full, async (tx) => look(examined, tx));
+      looks.set(name, { ...found, findings: [...(looks.get(name)?.findings ?? []), ...found.findings] });
+    }
+  }
+  const versions = { postgres: report.server.version, pgvector: report.extension?.version };
+  return { migration: report.migration, ...conclude(looks), full, seed, ...versions, facts };
 }
 
-function indexFindings(ctx: MigrationContext, facts: TableFacts): Finding[] {
-  const { definition } = ctx;
-  const invalid = facts.table.indexes
-    .filter((index) => !index.valid)
-    .map((index) =>
-      warningFinding(
-        'index_invalid',
-        `Index "${index.schema}.${index.name}" is INVALID: a build of it was interrupted, or is going on.`,
-        `When nothing builds it: DROP INDEX CONCURRENTLY "${index.schema}"."${index.name}".`,
-      ),
-    );
-  const wanted = definition.index.distance;
-  const columns = [definition.column, definition.target];
-  const mismatched = columns
-    .flatMap((column) => annIndexesOn(facts.table, column))
-    .filter((index) => wanted !== undefined && index.distance !== wanted)
-    .map((index) =>
-      warningFinding(
-        'distance_mismatch',
-        `Index "${index.name}" is for ${index.distance ?? 'another distance'}, the configuration asks for ${wanted}: queries with one do not use an index of the other.`,
-        'Set index.distance (or REEMBED_DISTANCE) to what the application queries with.',
-      ),
-    );
-  return [...invalid, ...mismatched];
-}
+type DatabaseLook = (examined: Examined, tx: Queryable) => Look | Promise<Look>;
 
-/** Vectors of the old size elsewhere are often of the old model, and are compared with these. */
-async function dimensionFindings(ctx: MigrationContext, facts: TableFacts): Promise<Finding[]> {
-  if (facts.oldDimensions === undefined || facts.oldDimensions === ctx.definition.dimensions) return [];
-  const others = await readOtherVectorColumns(ctx.db, facts.table.oid, ctx.definition.column, facts.oldDimensions);
-  if (others.length === 0) return [];
+function databaseLooks(maxTokens: number | undefined): readonly (readonly [CheckName, DatabaseLook])[] {
   return [
-    warningFinding(
-      'same_dimensions',
-      `Other columns have ${facts.oldDimensions} dimensions too: ${others.join(', ')}.`,
-      'If the application compares them with this one, they need a migration of their own.',
-    ),
+    ['pgvector', lookAtPgvector],
+    ['models', lookAtModels],
+    ['vector columns', lookAtVectorColumns],
+    ['stored vectors', lookAtStoredVectors],
+    ['texts', lookAtTexts],
+    ['text lengths', (examined, tx) => lookAtTextLengths(examined, tx, maxTokens)],
+    ['indexes', lookAtIndexes],
+    ['index use', lookAtIndexUse],
+    ['disk space', lookAtDiskSpace],
+    ['build memory', lookAtBuildMemory],
+    ['shared memory', lookAtSharedMemory],
+    ['replication', lookAtReplication],
+    ['state', lookAtState],
   ];
 }
 
-async function stateFindings(ctx: MigrationContext, seen: readonly Finding[]): Promise<Finding[]> {
-  if (seen.some((finding) => finding.code === 'state_schema_denied')) return [];
-  const record = await findRecord(ctx);
-  if (record === undefined) return [];
-  const { stateSchema } = ctx.runtime;
-  const findings: Finding[] = [];
-  const lease = await readWorkingLease(ctx.db, stateSchema, record.id);
-  if (lease?.expired === true) {
-    findings.push(
-      warningFinding(
-        'lease_expired',
-        `A process ended without giving back its lease: ${describeLease(lease)}.`,
-        'Nothing is to be done: the next run takes over where it stopped.',
-      ),
-    );
-  }
-  const quarantined = await listQuarantine(ctx.db, stateSchema, record.id);
-  const [first] = quarantined;
-  if (first !== undefined) {
-    const count = quarantined.length === 100 ? '100 or more rows' : `${quarantined.length} row(s)`;
-    findings.push(
-      warningFinding(
-        'quarantine',
-        `${count} could not be embedded, e.g. ${first.key.join(', ')}: ${first.reason}.`,
-        `Correct their text and run "reembed backfill", or let 007 go on with REEMBED_MAX_QUARANTINED.`,
-      ),
-    );
-  }
-  return findings;
-}
-
-async function modelFindings(options: DoctorOptions): Promise<Finding[]> {
-  try {
-    await options.checkModel?.();
-    return [];
-  } catch (error) {
-    const hint = error instanceof ReembedError ? (error.hint ?? '') : 'Run "reembed model verify".';
-    return [errorFinding(error instanceof ReembedError ? error.code : 'model_unusable', messageOf(error), hint)];
-  }
-}
-
-function environmentFindings({ overriddenBy = [] }: DoctorOptions): Finding[] {
-  if (overriddenBy.length === 0) return [];
-  return [
+function environmentLook({ overriddenBy = [] }: DoctorOptions): Look {
+  if (overriddenBy.length === 0) return seen('nothing overrides reembed.config.ts');
+  return seen(overriddenBy.join(', '), [
     warningFinding(
       'environment_overrides',
       `The environment overrides reembed.config.ts: ${overriddenBy.join(', ')}.`,
       'Unset them where the pinned migration is meant.',
     ),
-  ];
+  ]);
+}
+
+function conclude(looks: ReadonlyMap<CheckName, Look>): Pick<DoctorReport, 'ok' | 'findings' | 'checks'> {
+  const all = CHECK_NAMES.flatMap((name) => looks.get(name)?.findings ?? []);
+  const errors = all.filter((finding) => finding.severity === 'error');
+  const warnings = all.filter((finding) => finding.severity === 'warning');
+  return {
+    ok: errors.length === 0,
+    findings: [...errors, ...warnings],
+    checks: CHECK_NAMES.map((name) => checkFor(name, looks.get(name))),
+  };
+}
+
+function checkFor(name: CheckName, look: Look | undefined): DoctorCheck {
+  if (look === undefined) return { name, result: 'unknown', detail: 'it was not looked at' };
+  const detail = 'unknown' in look ? look.unknown : look.detail;
+  if (look.findings.length > 0) return { name, result: 'found', detail };
+  return { name, result: 'unknown' in look ? 'unknown' : 'ok', detail };
 }

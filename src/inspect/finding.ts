@@ -1,4 +1,5 @@
-import { PreflightError, ReembedError, type Step } from '../errors.ts';
+import { messageOf, PreflightError, ReembedError, type Step } from '../errors.ts';
+import { type FindingCode, whyOf } from './catalogue.ts';
 
 /** One thing that an inspection found. An `error` stands in the way; a `warning` is for a person to weigh. */
 export interface Finding {
@@ -7,22 +8,38 @@ export interface Finding {
   readonly code: string;
   /** One sentence: the object, what is observed, what was expected. */
   readonly message: string;
+  /** One sentence: what comes of it when nobody does anything. */
+  readonly why: string;
   /** The next command or setting. */
   readonly hint: string;
 }
 
-export function errorFinding(code: string, message: string, hint: string): Finding {
-  return { severity: 'error', code, message, hint };
+export function errorFinding(code: FindingCode, message: string, hint: string): Finding {
+  return { severity: 'error', code, message, why: whyOf(code), hint };
 }
 
-export function warningFinding(code: string, message: string, hint: string): Finding {
-  return { severity: 'warning', code, message, hint };
+export function warningFinding(code: FindingCode, message: string, hint: string): Finding {
+  return { severity: 'warning', code, message, why: whyOf(code), hint };
 }
 
 /** The finding behind an error that was thrown on purpose; anything else is thrown on. */
 export function findingOf(error: unknown): Finding {
   if (!(error instanceof ReembedError)) throw error;
-  return errorFinding(error.code, error.message, error.hint ?? '');
+  const { code, message, hint = '' } = error;
+  return { severity: 'error', code, message, why: whyOf(code), hint };
+}
+
+/** An error as a finding, whatever was thrown: a look at a model must not end the looks at all the rest. */
+export function errorOf(error: unknown, why: string, hint: string, code: FindingCode = 'probe_failed'): Finding {
+  const isOurs = error instanceof ReembedError;
+  const said = messageOf(error);
+  return {
+    severity: 'error',
+    code: isOurs ? error.code : code,
+    message: /[.!?]$/.test(said) ? said : `${said}.`,
+    why,
+    hint: (isOurs ? error.hint : undefined) ?? hint,
+  };
 }
 
 /**

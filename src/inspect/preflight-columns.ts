@@ -174,7 +174,13 @@ function isVector(column: ColumnInfo): boolean {
   return column.typeName === 'vector' || column.typeName === 'halfvec';
 }
 
-function missing(code: string, name: string, table: TableInfo, option: string, variable: string): Finding {
+function missing(
+  code: 'text_missing' | 'column_missing',
+  name: string,
+  table: TableInfo,
+  option: string,
+  variable: string,
+): Finding {
   const columns = table.columns.map((column) => column.name).join(', ');
   return errorFinding(
     code,

@@ -2,8 +2,6 @@ import { readTable, readVectorExtension } from '../db/catalog.ts';
 import type { TableInfo, VectorExtension } from '../db/catalog-types.ts';
 import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import type { MigrationContext } from '../state/context.ts';
-import { listRecords, type MigrationRecord } from '../state/records.ts';
-import { stateExists } from '../state/schema.ts';
 import { factsOfTable, readServer, type ServerFacts, type TableFacts } from './facts.ts';
 import { errorFinding, type Finding, findingOf, refuseErrors } from './finding.ts';
 import { columnFindings } from './preflight-columns.ts';
@@ -11,12 +9,15 @@ import { nameFindings } from './preflight-names.ts';
 import { rightsFindings } from './preflight-rights.ts';
 import { surroundingsFindings } from './preflight-surroundings.ts';
 import { tableFindings } from './preflight-table.ts';
+import { readRecords } from './read-records.ts';
 
 export interface PreflightReport {
   readonly migration: string;
   readonly ok: boolean;
   /** Errors first. */
   readonly findings: readonly Finding[];
+  readonly server: ServerFacts;
+  readonly extension: VectorExtension | undefined;
   /** Undefined when the table or the extension is not there. */
   readonly facts: TableFacts | undefined;
 }
@@ -33,7 +34,7 @@ export async function preflight(ctx: MigrationContext): Promise<PreflightReport>
   findings.push(...(await rightsFindings(ctx, table)));
   let facts: TableFacts | undefined;
   if (table !== undefined) {
-    const records = await readRecords(ctx, table);
+    const records = (await readRecords(ctx)).filter((record) => record.tableOid === table.oid);
     findings.push(...(await tableFindings(ctx.db, table)));
     findings.push(...columnFindings(ctx.definition, table, extension, server, records));
     findings.push(...nameFindings(ctx.definition, table, records));
@@ -42,7 +43,14 @@ export async function preflight(ctx: MigrationContext): Promise<PreflightReport>
   }
   const errors = findings.filter((finding) => finding.severity === 'error');
   const warnings = findings.filter((finding) => finding.severity === 'warning');
-  return { migration: ctx.definition.id, ok: errors.length === 0, findings: [...errors, ...warnings], facts };
+  return {
+    migration: ctx.definition.id,
+    ok: errors.length === 0,
+    findings: [...errors, ...warnings],
+    server,
+    extension,
+    facts,
+  };
 }
 
 /** @throws PreflightError with all that stands in the way; warnings pass */
@@ -93,19 +101,6 @@ async function collect<T>(findings: Finding[], read: () => Promise<T>): Promise<
       findings.push(findingOf(error));
     }
     return undefined;
-  }
-}
-
-/** All migrations that reembed has recorded for this table. */
-async function readRecords(ctx: MigrationContext, table: TableInfo): Promise<MigrationRecord[]> {
-  try {
-    if (!(await stateExists(ctx.db, ctx.runtime.stateSchema))) return [];
-    const records = await listRecords(ctx.db, ctx.runtime.stateSchema);
-    return records.filter((record) => record.tableOid === table.oid);
-  } catch (error) {
-    // Without the right to read the state, the rights' own finding says so.
-    if (sqlStateOf(error) === SQLSTATE.insufficientPrivilege) return [];
-    throw error;
   }
 }
 

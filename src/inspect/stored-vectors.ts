@@ -1,6 +1,6 @@
 import type { Queryable } from '../db/types.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
-import { embeddableSql } from '../sql/pending.ts';
+import { embeddableSql, keyJsonSql } from '../sql/pending.ts';
 import { tableSql, textHashSql, type VectorTarget } from '../sql/target.ts';
 
 /** Lengths of all stored vectors, and what is wrong with them. */
@@ -39,11 +39,15 @@ export function describeKeys(keys: readonly (readonly string[])[]): string {
   return keys.length > SHOWN_KEYS ? `${shown.join(', ')} and more` : shown.join(', ');
 }
 
-function normSql(target: VectorTarget): string {
+export function normSql(target: VectorTarget): string {
   return `${quoteQualified(target.vectorSchema, 'vector_norm')}(${vectorSql(target, 't')})`;
 }
 
-const BAD = {
+/** A condition on `n`, the length of a vector. */
+export const HAS_LENGTH_ONE = `abs(n - 1) < ${UNIT_TOLERANCE}`;
+
+/** The same for what is wrong with one. */
+export const LENGTH_FAULTS = {
   zero: 'n = 0',
   'not-finite': "(n = 'NaN' OR n = 'Infinity')",
   'not-normalised': `abs(n - 1) >= ${UNIT_TOLERANCE} AND n <> 'NaN'`,
@@ -51,12 +55,12 @@ const BAD = {
 
 /** One pass over the table; the lengths are computed by the server, so that no vector travels. */
 export async function readNorms(db: Queryable, target: VectorTarget): Promise<Norms> {
-  const finite = `NOT ${BAD['not-finite']}`;
+  const finite = `NOT ${LENGTH_FAULTS['not-finite']}`;
   const { rows } = await db.query<Norms>(
     `SELECT count(*)::float8 AS vectors, COALESCE(min(n) FILTER (WHERE ${finite}), 'NaN') AS min,
        COALESCE(avg(n) FILTER (WHERE ${finite}), 'NaN') AS mean, COALESCE(max(n) FILTER (WHERE ${finite}), 'NaN') AS max,
-       count(*) FILTER (WHERE ${BAD.zero})::float8 AS zero, count(*) FILTER (WHERE ${BAD['not-finite']})::float8 AS "notFinite",
-       count(*) FILTER (WHERE ${BAD['not-normalised']})::float8 AS "notUnit"
+       count(*) FILTER (WHERE ${LENGTH_FAULTS.zero})::float8 AS zero, count(*) FILTER (WHERE ${LENGTH_FAULTS['not-finite']})::float8 AS "notFinite",
+       count(*) FILTER (WHERE ${LENGTH_FAULTS['not-normalised']})::float8 AS "notUnit"
      FROM (SELECT ${normSql(target)} AS n FROM ${tableSql(target)} t WHERE t.${quoteIdentifier(target.column)} IS NOT NULL) v`,
   );
   const row = rows[0];
@@ -65,11 +69,15 @@ export async function readNorms(db: Queryable, target: VectorTarget): Promise<No
 }
 
 /** The first keys of vectors with a fault, in key order. */
-export async function findBadVectors(db: Queryable, target: VectorTarget, kind: keyof typeof BAD): Promise<string[][]> {
+export async function findBadVectors(
+  db: Queryable,
+  target: VectorTarget,
+  kind: keyof typeof LENGTH_FAULTS,
+): Promise<string[][]> {
   const { rows } = await db.query(
     `SELECT ${target.key.map((_, i) => `k${i}`).join(', ')} FROM (SELECT ${keyListSql(target, 't')}, ${normSql(target)} AS n
        FROM ${tableSql(target)} t WHERE t.${quoteIdentifier(target.column)} IS NOT NULL ORDER BY ${orderSql(target)}) v
-     WHERE ${BAD[kind]} LIMIT ${SHOWN_KEYS + 1}`,
+     WHERE ${LENGTH_FAULTS[kind]} LIMIT ${SHOWN_KEYS + 1}`,
   );
   return rows.map((row) => keyOf(target, row));
 }
@@ -80,11 +88,15 @@ export function orderSql(target: VectorTarget): string {
 
 /** Rows with a vector and a text, in an order that the seed decides and nothing else. */
 export function sampleSql(target: VectorTarget): string {
-  const parts = target.key.map((column) => `t.${quoteIdentifier(column.name)}::text`);
   return (
     `t.${quoteIdentifier(target.column)} IS NOT NULL AND ${embeddableSql(target, 't')} ` +
-    `ORDER BY pg_catalog.md5(pg_catalog.jsonb_build_array(${parts.join(', ')})::text || $1::text), ${orderSql(target)} LIMIT $2::bigint`
+    `ORDER BY ${seededOrderSql(target)} LIMIT $2::bigint`
   );
+}
+
+/** An order of rows that the seed, the first parameter, decides. */
+export function seededOrderSql(target: VectorTarget): string {
+  return `pg_catalog.md5(${keyJsonSql(target, 't')}::text || $1::text), ${orderSql(target)}`;
 }
 
 /** Rows whose text no longer has the hash that was stored with the vector: a bypassed trigger's leftovers. */

@@ -1,12 +1,13 @@
 import type { Distance, IndexKind, MigrationDefinition } from '../config/types.ts';
 import { buildingIndexName } from '../sql/exchange.ts';
+import { DEFAULT_M, hnswMemoryBytes } from '../sql/hnsw-memory.ts';
 import { fitIdentifier } from '../sql/identifiers.ts';
 import { createIndexSql, type IndexDefinition, parseIndexDefinition } from '../sql/index-definition.ts';
+import { indexBytes, vectorBytes } from '../sql/storage.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import {
   chooseVectorIndex,
   DEFAULT_KIND,
-  hnswMemoryBytes,
   ivfflatMemoryBytes,
   keepOldOptions,
   kindInPlaceOf,
@@ -16,7 +17,6 @@ import {
   vectorIndexDefinition,
 } from '../sql/vector-index.ts';
 import type { PlanFacts } from './facts.ts';
-import { indexBytes, vectorBytes } from './storage.ts';
 
 export interface PlannedVectorIndex {
   readonly name: string;
@@ -36,8 +36,6 @@ export interface PlannedVectorIndex {
 }
 
 const MEMORY_LIMIT_BYTES = 2 * 2 ** 30;
-/** pgvector's default. */
-const DEFAULT_M = 16;
 
 /** The indexes that 007 would build on this many rows: each of the old ones made over, or one where there was none. */
 export function planVectorIndexes(

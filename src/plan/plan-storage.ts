@@ -1,8 +1,8 @@
+import { heapBytes, newColumnBytes, PAGE_BYTES, vectorBytes } from '../sql/storage.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import { type Estimate, within } from './estimate.ts';
 import type { PlanFacts } from './facts.ts';
 import type { PlannedVectorIndex } from './plan-indexes.ts';
-import { heapBytes, newColumnBytes, PAGE_BYTES, vectorBytes } from './storage.ts';
 
 export interface PlannedStorage {
   /** Vectors and provenance of all rows. */

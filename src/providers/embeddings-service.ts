@@ -1,6 +1,7 @@
 import { modelFromEnv } from '../config/model-from-env.ts';
 import { loadRuntimeSettings } from '../config/runtime.ts';
 import type { ModelReference } from '../config/types.ts';
+import { messageOf } from '../errors.ts';
 import { createProvider } from './create-provider.ts';
 import { type ProviderOptions, providerOptions } from './provider-options.ts';
 import type { EmbeddingProvider, ModelFingerprint, ProviderHealth } from './types.ts';
@@ -65,9 +66,16 @@ export class EmbeddingsService {
     return vectors;
   }
 
-  /** Embeds one word and says on which device and how long it took. */
-  healthCheck(): Promise<ProviderHealth> {
-    return this.#provider.probe();
+  /** Embeds one word and says on which device and how long it took. Never rejects: whatever failed is in `message`, with `ok` false. */
+  async healthCheck(): Promise<ProviderHealth> {
+    const start = performance.now();
+    try {
+      return await this.#provider.probe();
+    } catch (error) {
+      const { dimensions } = this.model;
+      const milliseconds = performance.now() - start;
+      return { ok: false, device: this.device, dimensions, milliseconds, message: messageOf(error) };
+    }
   }
 
   /** Ends the inference threads. Safe to call twice. */

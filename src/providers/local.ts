@@ -1,8 +1,9 @@
 import { setMaxListeners } from 'node:events';
-import { ModelError, ProviderError } from '../errors.ts';
+import { messageOf, ProviderError } from '../errors.ts';
 import type { LocalModel } from '../models/local-model.ts';
 import type { TokenizedText } from '../models/tokenizer.ts';
 import { WindowEncoder, type WindowEncoderOptions } from '../models/window-encoder.ts';
+import { isFiniteVector, isZeroVector } from '../vector/math.ts';
 import type { EmbeddingProvider, EmbedOptions, EmbedResult, ModelFingerprint, ProviderHealth } from './types.ts';
 
 /** Texts that are tokenised, sorted and batched together. */
@@ -91,21 +92,24 @@ function fingerprint(name: string, model: LocalModel, revision: string | undefin
   };
 }
 
-async function probe(device: string, dimensions: number, run: () => Promise<unknown>): Promise<ProviderHealth> {
+/** Never throws: whatever goes wrong is what was asked for. A vector that must not be stored is a failure too. */
+async function probe(device: string, dimensions: number, run: () => Promise<Float32Array[]>): Promise<ProviderHealth> {
   const start = performance.now();
   const health = { device, dimensions };
   try {
-    await run();
-    return {
-      ...health,
-      ok: true,
-      milliseconds: performance.now() - start,
-      message: `${dimensions} dimensions on ${device}`,
-    };
+    const [vector] = await run();
+    const problem = whatIsWrong(vector, dimensions);
+    const message = problem ?? `${dimensions} dimensions on ${device}`;
+    return { ...health, ok: problem === undefined, milliseconds: performance.now() - start, message };
   } catch (error) {
-    if (!(error instanceof ModelError)) throw error;
-    return { ...health, ok: false, milliseconds: performance.now() - start, message: error.message };
+    return { ...health, ok: false, milliseconds: performance.now() - start, message: messageOf(error) };
   }
+}
+
+function whatIsWrong(vector: Float32Array | undefined, dimensions: number): string | undefined {
+  if (vector?.length !== dimensions) return `The text "ok" got ${vector?.length ?? 0} values instead of ${dimensions}.`;
+  if (!isFiniteVector(vector)) return 'The vector of the text "ok" holds NaN or Infinity.';
+  return isZeroVector(vector) ? 'The vector of the text "ok" is zero.' : undefined;
 }
 
 function withoutTokens(text: string, name: string): ProviderError {

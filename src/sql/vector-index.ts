@@ -58,15 +58,6 @@ export function ivfflatMemoryBytes(lists: number, dimensions: number): number {
   return 204 * lists ** 2 + 50 * lists * (4 * dimensions + 16) + 12 * lists * dimensions;
 }
 
-/**
- * Bytes of maintenance_work_mem in which the whole graph of an HNSW index fits while it is built; with less it goes on through the
- * pages on disk, many times slower. A node is its vector, 16 bytes for each of 2m neighbours and those of the layers above, and its header;
- * pgvector 0.8 said "graph no longer fits" after 7,450 vectors of 384 dimensions in 16 MB, which is 2,252 bytes a node.
- */
-export function hnswMemoryBytes(rows: number, m: number, vectorBytes: number): number {
-  return rows * (vectorBytes + 16 * m * (2 + 1 / Math.max(1, m - 1)) + 180);
-}
-
 /** The most lists whose building stays within so many bytes. */
 export function listsWithinMemory(lists: number, dimensions: number, limitBytes: number): number {
   let low = 1;

@@ -77,6 +77,9 @@ describe('one migration from the command line', () => {
     const doctor = await json('doctor');
     expect(doctor.ok).toBe(true);
     expect(doctor.findings).toMatchObject([{ code: 'environment_overrides', severity: 'warning' }]);
+    const looked = await reembed('doctor', '--no-probe', '--full', '--seed', '5');
+    expect(looked).toMatch(/^warn +The environment overrides reembed\.config\.ts: .*\n +Why: .*\n +Fix: /m);
+    expect(looked).toMatch(/^unknown +provider: it was not asked: --no-probe$/m);
     expect(await json('status')).toMatchObject({ phase: 'none', active: 'old', rows: { total: ROWS, done: 0 } });
     const text = await reembed('status');
     expect(text).toMatch(/^Phase +none$/m);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { PlanInputs } from '../../../src/plan/inputs.ts';
-import { hnswMemoryBytes } from '../../../src/sql/vector-index.ts';
+import { hnswMemoryBytes } from '../../../src/sql/hnsw-memory.ts';
 import { OLD_INDEX, planOf, sampleOf } from './plan-facts.ts';
 
 const LOCAL_PROBE = { texts: 256, tokens: 25_600, requests: undefined, seconds: 2, device: 'cpu (2 threads)' };

@@ -76,3 +76,13 @@ test('wrong variables are named together', async () => {
   expect(error.message).toMatch(/EMBEDDING_DIMENSIONS/);
   expect(error.message).toMatch(/EMBEDDING_PROVIDER/);
 });
+
+test('a health check tells every failure and never throws: here of a service that was closed', async () => {
+  const service = await EmbeddingsService.initFromEnv({ env: bundled });
+  await service.close();
+  expect(await service.healthCheck()).toMatchObject({
+    ok: false,
+    dimensions: 384,
+    message: expect.stringMatching(/closed/),
+  });
+});

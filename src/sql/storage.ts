@@ -1,4 +1,4 @@
-import type { VectorTarget } from '../sql/target.ts';
+import type { VectorTarget } from './target.ts';
 
 export const PAGE_BYTES = 8192;
 /** Page header and special space. */

@@ -1,0 +1,64 @@
+import { DEFAULT_M, hnswMemoryBytes } from '../../sql/hnsw-memory.ts';
+import { parseIndexDefinition } from '../../sql/index-definition.ts';
+import { indexBytes, vectorBytes } from '../../sql/storage.ts';
+import {
+  chooseVectorIndex,
+  DEFAULT_KIND,
+  ivfflatMemoryBytes,
+  keepOldOptions,
+  kindInPlaceOf,
+  type VectorIndexChoice,
+  type VectorIndexKind,
+} from '../../sql/vector-index.ts';
+import { annIndexesOn } from '../facts.ts';
+import type { Examined } from './look.ts';
+
+/** More lists than fit into so much memory are not built. */
+const MEMORY_LIMIT_BYTES = 2 * 2 ** 30;
+
+export interface IndexBuild {
+  readonly kind: VectorIndexKind;
+  /** Undefined for HNSW. */
+  readonly lists: number | undefined;
+  /** maintenance_work_mem with which it is built as fast as it can be, or for IVFFlat at all. */
+  readonly memoryBytes: number;
+  readonly diskBytes: number;
+}
+
+/** The vector indexes that the swap will build; after it those that a REINDEX would build again. */
+export function indexBuilds(examined: Pick<Examined, 'ctx' | 'facts' | 'table' | 'record'>): IndexBuild[] {
+  const { ctx, facts, table, record } = examined;
+  const { definition } = ctx;
+  if (record?.active === 'new') {
+    return annIndexesOn(table, definition.column).map(({ method, lists, definition: sql }) =>
+      build(examined, {
+        kind: method,
+        options: parseIndexDefinition(sql).options,
+        ...(lists === undefined ? {} : { lists }),
+      }),
+    );
+  }
+  const { kind: asked } = definition.index;
+  if (asked === 'none') return [];
+  const choose = (kind: VectorIndexKind): VectorIndexChoice =>
+    chooseVectorIndex({ ...definition.index, kind }, facts.rowsEstimate, definition.dimensions, MEMORY_LIMIT_BYTES);
+  if (facts.annIndexes.length === 0) return [build(examined, choose(asked ?? DEFAULT_KIND))];
+  return facts.annIndexes.map((index) => {
+    const old = parseIndexDefinition(index.definition);
+    return build(examined, keepOldOptions(choose(kindInPlaceOf(old, definition.column, asked)), old));
+  });
+}
+
+function build({ ctx, facts }: Pick<Examined, 'ctx' | 'facts'>, choice: VectorIndexChoice): IndexBuild {
+  const { dimensions, vectorType } = ctx.definition;
+  const { kind, lists, options } = choice;
+  const rows = facts.rowsEstimate;
+  const graph = (): number =>
+    hnswMemoryBytes(rows, Number(options.m ?? DEFAULT_M), vectorBytes(vectorType, dimensions));
+  return {
+    kind,
+    lists,
+    memoryBytes: lists === undefined ? graph() : ivfflatMemoryBytes(lists, dimensions),
+    diskBytes: indexBytes(kind, rows, ctx.definition),
+  };
+}
