@@ -1,0 +1,80 @@
+import { ProviderError } from '../../errors.ts';
+import type { EmbedOptions } from '../types.ts';
+import { shownUrl } from './endpoint.ts';
+import { estimatedTokens } from './pack-requests.ts';
+import type { Protocol } from './protocol.ts';
+import { readVectors } from './read-vectors.ts';
+import { RequestFailure } from './request-failure.ts';
+import type { Sender } from './sender.ts';
+
+/** Texts that are asked for together. */
+export interface Question {
+  readonly texts: readonly string[];
+  readonly kind: EmbedOptions['kind'];
+  readonly signal: AbortSignal;
+}
+
+export interface Part {
+  readonly vectors: readonly Float32Array[];
+  readonly tokens: number;
+}
+
+/** One service, and what was learned of it. */
+export interface Service {
+  readonly protocol: Protocol;
+  readonly sender: Sender;
+  /** Texts a request at most; fewer once the service has refused so many. */
+  mostTexts: number;
+  hasAnswered: boolean;
+}
+
+/** Halves what the service finds too large, down to one text, and remembers what passed. */
+export async function askTexts(service: Service, question: Question): Promise<Part> {
+  const { texts } = question;
+  if (texts.length <= service.mostTexts) {
+    try {
+      return await askOnce(service, question);
+    } catch (error) {
+      if (!(error instanceof RequestFailure)) throw error;
+    }
+  }
+  const isRefused = texts.length <= service.mostTexts;
+  const middle = isRefused ? Math.ceil(texts.length / 2) : service.mostTexts;
+  const left = await askTexts(service, { ...question, texts: texts.slice(0, middle) });
+  const right = await askTexts(service, { ...question, texts: texts.slice(middle) });
+  // Only when both halves passed: else one text may be what is too large.
+  if (isRefused) service.mostTexts = Math.min(service.mostTexts, middle);
+  return { vectors: [...left.vectors, ...right.vectors], tokens: left.tokens + right.tokens };
+}
+
+/** @throws RequestFailure `too-large`, and nothing else of that class */
+async function askOnce(service: Service, { texts, kind, signal }: Question): Promise<Part> {
+  const { protocol, sender } = service;
+  const { url, model } = protocol;
+  const estimate = estimatedTokens(texts, protocol.limits);
+  const answer = await sender.send(() => ({ url, body: protocol.body(texts, kind), texts: texts.length }), {
+    cost: { tokens: estimate, counted: (reply) => protocol.tokens(reply) },
+    adapt: (failure, body) => protocol.adapt?.(failure, body) ?? false,
+    signal,
+  });
+  service.hasAnswered = true;
+  const vectors = readVectors(protocol.vectors(answer), texts.length, model, shownUrl(url));
+  return { vectors, tokens: protocol.tokens(answer) ?? estimate };
+}
+
+/**
+ * The error with the right one to blame. A service that has not answered anything yet may refuse every text, for a parameter that it does
+ * not know: one harmless text tells, before somebody looks for a bad one among thousands.
+ */
+export async function blame(service: Service, error: unknown, question: Question): Promise<unknown> {
+  if (!(error instanceof ProviderError) || error.scope !== 'text' || service.hasAnswered) return error;
+  try {
+    await askTexts(service, { ...question, texts: ['ok'] });
+    return error;
+  } catch (again) {
+    if (!(again instanceof ProviderError)) return again;
+    const { code, message, hint, context } = error;
+    const details = { retryable: false, scope: 'service', context } as const;
+    return new ProviderError(code, message, hint === undefined ? details : { ...details, hint });
+  }
+}

@@ -1,0 +1,63 @@
+import type { ModelReference, RemoteSettings } from '../../config/types.ts';
+import { endpointUrl } from './endpoint.ts';
+import { countOf, fieldsOf } from './json-fields.ts';
+import type { Protocol } from './protocol.ts';
+
+const SERVICE = 'https://generativelanguage.googleapis.com';
+const MAX_TOKENS = 2048;
+const ITEMS = 100;
+/** https://ai.google.dev/gemini-api/docs/embeddings */
+const LIMITS = { items: ITEMS, tokens: ITEMS * MAX_TOKENS, bytes: 8 * 2 ** 20, tokensPerText: MAX_TOKENS };
+const TASKS = { document: 'RETRIEVAL_DOCUMENT', query: 'RETRIEVAL_QUERY' } as const;
+
+export function geminiUrl({ model }: ModelReference, settings: RemoteSettings): URL {
+  const base = settings.baseUrl ?? SERVICE;
+  const version = /\/v\d\w*$/.test(base) ? '' : '/v1beta';
+  return endpointUrl(base, `${version}/models/${bareName(model)}:batchEmbedContents`, settings);
+}
+
+/**
+ * Google's Gemini API. Answers have no index: their order is the requests'. Vectors shorter than the model's own are cut by the
+ * service and not scaled again, so all are scaled to length 1 here. The task type plays the part that a prefix plays elsewhere, and
+ * stands in its place in the fingerprint.
+ */
+export function geminiProtocol(
+  reference: ModelReference & { readonly revision?: string | undefined },
+  url: URL,
+): Protocol {
+  const { model, dimensions, revision } = reference;
+  return {
+    url,
+    model: {
+      provider: 'gemini',
+      name: model,
+      revision: revision ?? null,
+      dimensions,
+      dtype: null,
+      pooling: null,
+      normalize: true,
+      prefixes: { document: `task: ${TASKS.document}`, query: `task: ${TASKS.query}` },
+      files: {},
+    },
+    limits: LIMITS,
+    maxTokens: MAX_TOKENS,
+    body: (texts, kind) => ({
+      requests: texts.map((text) => ({
+        model: `models/${bareName(model)}`,
+        content: { parts: [{ text }] },
+        taskType: TASKS[kind],
+        outputDimensionality: dimensions,
+      })),
+    }),
+    vectors: ({ json }) => {
+      const { embeddings } = fieldsOf(json);
+      if (!Array.isArray(embeddings)) return undefined;
+      return embeddings.map((embedding) => ({ index: undefined, values: fieldsOf(embedding).values }));
+    },
+    tokens: ({ json }) => countOf(fieldsOf(fieldsOf(json).usageMetadata).promptTokenCount),
+  };
+}
+
+function bareName(model: string): string {
+  return model.replace(/^models\//, '');
+}

@@ -1,0 +1,95 @@
+import { setMaxListeners } from 'node:events';
+import { ProviderError } from '../../errors.ts';
+import type { EmbeddingProvider, EmbedOptions, EmbedResult, ProviderHealth } from '../types.ts';
+import { openScope } from './abort-scope.ts';
+import { askTexts, blame, type Part, type Service } from './ask-texts.ts';
+import { packRequests } from './pack-requests.ts';
+import type { Protocol } from './protocol.ts';
+import type { Sender } from './sender.ts';
+
+const NOTHING: Part = { vectors: [], tokens: 0 };
+
+/** A provider that asks a service over the network. All its errors are final: what could pass was tried again already. */
+export function remoteProvider(protocol: Protocol, sender: Sender, batchSize: number | undefined): EmbeddingProvider {
+  const mostTexts = Math.min(protocol.limits.items, batchSize ?? Number.POSITIVE_INFINITY);
+  const service: Service = { protocol, sender, mostTexts, hasAnswered: false };
+  const closing = openScope();
+  setMaxListeners(0, closing.signal);
+  const atWork = new Set<Promise<unknown>>();
+
+  async function embed(texts: readonly string[], options: EmbedOptions): Promise<EmbedResult> {
+    const work = embedAll(service, texts, options, closing.signal);
+    const settled = work.catch(() => undefined);
+    atWork.add(settled);
+    try {
+      return await work;
+    } finally {
+      atWork.delete(settled);
+    }
+  }
+
+  return {
+    model: protocol.model,
+    maxTokens: protocol.maxTokens,
+    embed,
+    probe: () => probe(protocol, () => embed(['ok'], { kind: 'document' })),
+    async close() {
+      closing.abort(closed(protocol.model.name));
+      await Promise.all(atWork);
+    },
+  };
+}
+
+/** As many requests as the texts need; the concurrency decides how many of them are sent at a time. */
+async function embedAll(
+  service: Service,
+  texts: readonly string[],
+  options: EmbedOptions,
+  closing: AbortSignal,
+): Promise<EmbedResult> {
+  const scope = openScope(options.signal, closing);
+  const { signal } = scope;
+  // Every waiting request listens.
+  setMaxListeners(0, signal);
+  const items = Math.min(service.mostTexts, options.batchSize ?? Number.POSITIVE_INFINITY);
+  const requests = packRequests(texts, { ...service.protocol.limits, items });
+  let failure: { readonly error: unknown } | undefined;
+  const asking = requests.map(async (request): Promise<Part> => {
+    const question = { texts: request, kind: options.kind, signal };
+    try {
+      return await askTexts(service, question);
+    } catch (error) {
+      if (failure !== undefined) return NOTHING;
+      // The first failure is the one to tell; the others' requests need not go on.
+      failure = { error };
+      failure = { error: await blame(service, error, question) };
+      scope.abort(failure.error);
+      return NOTHING;
+    }
+  });
+  const parts = await Promise.all(asking).finally(() => scope.end());
+  if (failure !== undefined) throw failure.error;
+  const tokens = parts.reduce((sum, part) => sum + part.tokens, 0);
+  return { vectors: parts.flatMap((part) => part.vectors), tokens, truncated: 0 };
+}
+
+async function probe({ model, url }: Protocol, run: () => Promise<unknown>): Promise<ProviderHealth> {
+  const start = performance.now();
+  const health = { device: url.host, dimensions: model.dimensions };
+  try {
+    await run();
+    const message = `${model.dimensions} dimensions from ${url.host}`;
+    return { ...health, ok: true, milliseconds: performance.now() - start, message };
+  } catch (error) {
+    if (!(error instanceof ProviderError)) throw error;
+    return { ...health, ok: false, milliseconds: performance.now() - start, message: error.message };
+  }
+}
+
+function closed(name: string): ProviderError {
+  return new ProviderError('provider_closed', `The provider of ${name} was closed.`, {
+    retryable: false,
+    scope: 'service',
+    hint: 'Open it again for more texts.',
+  });
+}

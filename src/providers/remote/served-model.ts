@@ -1,0 +1,72 @@
+import type { ModelReference, RemoteSettings } from '../../config/types.ts';
+import { findKnownModel } from '../../models/known-models.ts';
+
+/** What is known of a model by its name, however it is served. */
+export interface ServedModel {
+  readonly prefixes: { readonly document: string; readonly query: string };
+  readonly maxTokens: number | undefined;
+  /** Whether its vectors have length 1. */
+  readonly normalize: boolean;
+  /** To be asked for in each request; undefined where the model makes them by itself or cannot be asked. */
+  readonly dimensions: number | undefined;
+}
+
+/** Matryoshka models: vectors that may be cut, as their cards say. `dimensions` are those that they make unasked. */
+interface Matryoshka {
+  readonly dimensions: number;
+  readonly maxTokens: number;
+  readonly prefixes?: ServedModel['prefixes'];
+}
+
+const SEARCH_PREFIXES = { document: 'search_document: ', query: 'search_query: ' };
+const GEMMA_PREFIXES = { document: 'title: none | text: ', query: 'task: search result | query: ' };
+const MXBAI_PREFIXES = { document: '', query: 'Represent this sentence for searching relevant passages: ' };
+
+const MATRYOSHKA: Readonly<Record<string, Matryoshka>> = {
+  'openai/text-embedding-3-small': { dimensions: 1536, maxTokens: 8191 },
+  'openai/text-embedding-3-large': { dimensions: 3072, maxTokens: 8191 },
+  'nomic-ai/nomic-embed-text-v1.5': { dimensions: 768, maxTokens: 8192, prefixes: SEARCH_PREFIXES },
+  'google/embeddinggemma-300m': { dimensions: 768, maxTokens: 2048, prefixes: GEMMA_PREFIXES },
+  'mixedbread-ai/mxbai-embed-large-v1': { dimensions: 1024, maxTokens: 512, prefixes: MXBAI_PREFIXES },
+};
+
+/** Names under which Ollama has these models. */
+const OLLAMA: Readonly<Record<string, string>> = {
+  'nomic-embed-text': 'nomic-ai/nomic-embed-text-v1.5',
+  embeddinggemma: 'google/embeddinggemma-300m',
+  'mxbai-embed-large': 'mixedbread-ai/mxbai-embed-large-v1',
+  'all-minilm': 'sentence-transformers/all-MiniLM-L6-v2',
+};
+
+const NO_PREFIXES = { document: '', query: '' };
+
+/** @param reference with the name as the service knows it: also with a tag (Ollama) or the name of a backend before it (LiteLLM) */
+export function servedModel(
+  { model, dimensions }: ModelReference,
+  { sendDimensions }: Pick<RemoteSettings, 'sendDimensions'>,
+): ServedModel {
+  const names = namesOf(model);
+  const matryoshka = findMatryoshka(names);
+  const known = findKnownModel(names);
+  const isAsked = sendDimensions || (matryoshka !== undefined && matryoshka.dimensions !== dimensions);
+  return {
+    prefixes: matryoshka?.prefixes ?? known?.prefixes ?? NO_PREFIXES,
+    maxTokens: matryoshka?.maxTokens ?? known?.maxTokens,
+    normalize: matryoshka !== undefined || (known?.normalize ?? isAsked),
+    dimensions: isAsked ? dimensions : undefined,
+  };
+}
+
+function namesOf(model: string): readonly string[] {
+  const untagged = model.replace(/:[^/]*$/, '');
+  const behind = untagged.replace(/^[^/]+\//, '');
+  return [untagged, OLLAMA[untagged], behind, OLLAMA[behind]].filter((name) => name !== undefined);
+}
+
+function findMatryoshka(names: readonly string[]): Matryoshka | undefined {
+  for (const name of names) {
+    const entry = Object.entries(MATRYOSHKA).find(([full]) => full === name || full.endsWith(`/${name}`));
+    if (entry !== undefined) return entry[1];
+  }
+  return undefined;
+}

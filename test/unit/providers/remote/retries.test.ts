@@ -1,0 +1,256 @@
+import { describe, expect, test } from 'vitest';
+import { InterruptedError } from '../../../../src/errors.ts';
+import type { UsageLedger } from '../../../../src/providers/types.ts';
+import { hashVectors } from '../../../helpers/scripted-protocols.ts';
+import { startScriptedServer } from '../../../helpers/scripted-server.ts';
+import type { Step } from '../../../helpers/scripted-steps.ts';
+import { busy, failureOf, openAt, scripted, status, TEXTS } from './remote-bed.ts';
+
+const DOCUMENT = { kind: 'document' } as const;
+
+describe('what may pass is tried again', () => {
+  const passing: readonly (readonly [string, Step])[] = [
+    ['408', status(408)],
+    ['409', status(409)],
+    ['424', status(424)],
+    ['429 without Retry-After', status(429)],
+    ['429 with Retry-After', busy],
+    ['500', status(500)],
+    ['503', status(503)],
+    ['a reset connection', { kind: 'reset' }],
+    ['a connection cut in the middle of the body', { kind: 'cut' }],
+    ['malformed JSON', { kind: 'malformed' }],
+  ];
+  test.each(passing)('after %s', async (_, step) => {
+    const server = await scripted();
+    const provider = await openAt(server, 'openai');
+    server.script(step);
+    expect((await provider.embed(TEXTS, DOCUMENT)).vectors).toEqual(await hashVectors(TEXTS, 8));
+    expect(server.requests.map(({ texts }) => texts)).toEqual([TEXTS, TEXTS]);
+  });
+
+  const silent: readonly (readonly [string, Step])[] = [
+    ['a half-open socket', { kind: 'silent' }],
+    ['half a body and silence', { kind: 'stall' }],
+  ];
+  test.each(silent)('after %s, once the time for one request is over', async (_, step) => {
+    const server = await scripted();
+    // More attempts than it needs: on a busy machine the answer to the second may take longer than this, too.
+    const provider = await openAt(server, 'openai', { maxRetries: 50, env: { EMBEDDING_REQUEST_TIMEOUT: '250ms' } });
+    server.script(step);
+    expect((await provider.embed(TEXTS, DOCUMENT)).vectors).toEqual(await hashVectors(TEXTS, 8));
+  });
+});
+
+describe('what cannot pass is asked once', () => {
+  test.each([
+    [400, 'request_refused', 'text'],
+    [401, 'key_refused', 'service'],
+    [402, 'quota_exhausted', 'service'],
+    [403, 'key_refused', 'service'],
+    [404, 'model_unknown', 'service'],
+    [410, 'model_gone', 'service'],
+    [422, 'request_refused', 'text'],
+  ])('%i', async (code, expected, scope) => {
+    const server = await scripted();
+    const provider = await openAt(server, 'openai');
+    await provider.embed(['a'], DOCUMENT);
+    server.rule = () => status(code, { error: { message: 'No.' } });
+    const error = await failureOf(provider.embed(['b'], DOCUMENT));
+    expect(error).toMatchObject({ code: expected, scope, retryable: false, context: { status: code } });
+    expect(error.message).toBe(`${server.urls.openai}/embeddings answered ${code}: No.`);
+    expect(error.hint).toBeTruthy();
+    expect(server.requests).toHaveLength(2);
+  });
+
+  test('an empty account, which OpenAI tells with 429', async () => {
+    const server = await scripted();
+    const provider = await openAt(server, 'openai');
+    server.rule = () => status(429, { error: { message: 'You exceeded your quota.', code: 'insufficient_quota' } });
+    expect(await failureOf(provider.embed(['a'], DOCUMENT))).toMatchObject({ code: 'quota_exhausted' });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test('a wrong key, which Gemini tells with 400', async () => {
+    const server = await scripted();
+    const provider = await openAt(server, 'gemini');
+    server.rule = () =>
+      status(400, { error: { code: 400, message: 'API key not valid. Please pass a valid API key.' } });
+    expect(await failureOf(provider.embed(TEXTS, DOCUMENT))).toMatchObject({ code: 'key_refused', scope: 'service' });
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test('a model that is gone, with the next step', async () => {
+    const server = await scripted();
+    const provider = await openAt(server, 'openai');
+    server.rule = () => status(410);
+    const error = await failureOf(provider.embed(['a'], DOCUMENT));
+    expect(error.hint).toContain('no longer offers own-model: choose another model or host it yourself');
+  });
+});
+
+test('attempts end at REEMBED_MAX_RETRIES, and the error says so', async () => {
+  const server = await scripted();
+  const provider = await openAt(server, 'openai', { maxRetries: 4 });
+  server.rule = () => status(500, { detail: 'out of memory' });
+  const error = await failureOf(provider.embed(TEXTS, DOCUMENT));
+  expect(server.requests).toHaveLength(4);
+  expect(error).toMatchObject({ code: 'service_failed', retryable: false, scope: 'service' });
+  expect(error.message).toBe(
+    `${server.urls.openai}/embeddings answered 500: out of memory. Given up after 4 attempts (REEMBED_MAX_RETRIES=4, EMBEDDING_DEADLINE=20s).`,
+  );
+});
+
+test('a busy service is asked beyond REEMBED_MAX_RETRIES, with the same texts together', async () => {
+  const server = await scripted();
+  const provider = await openAt(server, 'openai', { maxRetries: 1 });
+  server.script(...Array(9).fill(busy), status(503, {}, { 'retry-after-ms': '3' }));
+  expect((await provider.embed(TEXTS, DOCUMENT)).vectors).toHaveLength(4);
+  expect(server.requests.map(({ texts }) => texts)).toEqual(Array(11).fill(TEXTS));
+});
+
+test('a busy service is asked until the deadline, and no longer than it asks to wait', async () => {
+  const server = await scripted();
+  const env = { EMBEDDING_DEADLINE: '400ms' };
+  const provider = await openAt(server, 'openai', { env });
+  server.rule = () => busy;
+  expect(await failureOf(provider.embed(TEXTS, DOCUMENT))).toMatchObject({ code: 'service_busy', scope: 'service' });
+  expect(server.requests.length).toBeGreaterThan(1);
+  const before = server.requests.length;
+  server.rule = () => status(429, {}, { 'retry-after': '3600' });
+  await failureOf(provider.embed(TEXTS, DOCUMENT));
+  expect(server.requests.length - before).toBe(1);
+});
+
+test('the deadline ends a request in the middle', async () => {
+  const server = await scripted();
+  const env = { EMBEDDING_DEADLINE: '100ms', EMBEDDING_REQUEST_TIMEOUT: '1h' };
+  const provider = await openAt(server, 'openai', { env });
+  server.rule = () => ({ kind: 'silent' });
+  expect(await failureOf(provider.embed(TEXTS, DOCUMENT))).toMatchObject({ code: 'service_silent' });
+});
+
+test('a server that is not there is named', async () => {
+  const server = await startScriptedServer();
+  await server.close();
+  const provider = await openAt(server, 'openai');
+  const error = await failureOf(provider.embed(['a'], DOCUMENT));
+  expect(error).toMatchObject({ code: 'service_unreachable', scope: 'service' });
+  expect(error.message).toContain(`${server.urls.openai}/embeddings could not be asked: connect ECONNREFUSED`);
+});
+
+describe('a request that is too large', () => {
+  const refusals: readonly (readonly [string, Step])[] = [
+    ['413', status(413)],
+    [
+      'TEI: batch size',
+      status(422, { error: 'batch size 8 > maximum allowed batch size 3', error_type: 'Validation' }),
+    ],
+    ['OpenAI: tokens', status(400, { error: { message: 'Requested 400000 tokens, max 300000 tokens per request' } })],
+  ];
+  test.each(refusals)('is halved until it passes, and the size is remembered (%s)', async (_, refusal) => {
+    const server = await scripted();
+    const provider = await openAt(server, 'openai', { env: { EMBEDDING_MAX_REQUESTS: '1' } });
+    server.rule = ({ texts }) => (texts.length > 3 ? refusal : undefined);
+    const texts = Array.from({ length: 8 }, (_, i) => `text ${i}`);
+    expect((await provider.embed(texts, DOCUMENT)).vectors).toEqual(await hashVectors(texts, 8));
+    expect(server.requests.map((request) => request.texts.length)).toEqual([8, 4, 2, 2, 2, 2]);
+    await provider.embed(texts, DOCUMENT);
+    expect(server.requests.slice(6).map((request) => request.texts.length)).toEqual([2, 2, 2, 2]);
+  });
+
+  test('because of one text ends with that text, and the size of others stays', async () => {
+    const server = await scripted();
+    const provider = await openAt(server, 'openai', { env: { EMBEDDING_MAX_REQUESTS: '1' } });
+    server.rule = ({ texts }) => (texts.includes('large') ? status(413) : undefined);
+    const error = await failureOf(provider.embed(['a', 'b', 'c', 'large'], DOCUMENT));
+    expect(error).toMatchObject({ code: 'request_refused', scope: 'text', context: { status: 413 } });
+    await provider.embed(TEXTS, DOCUMENT);
+    expect(server.requests.at(-1)?.texts).toHaveLength(4);
+  });
+});
+
+describe('an abort', () => {
+  test.each([
+    ['a request', { kind: 'silent' }],
+    ['a pause', status(429, {}, { 'retry-after': '5' })],
+  ] as const)('ends %s, with its reason', async (_, step) => {
+    const server = await scripted();
+    const provider = await openAt(server, 'openai', { env: { EMBEDDING_REQUEST_TIMEOUT: '1h' } });
+    server.rule = () => step;
+    const stop = new AbortController();
+    const reason = new InterruptedError('interrupted', 'Stopped.');
+    const work = failureOf(provider.embed(TEXTS, { ...DOCUMENT, signal: stop.signal }));
+    while (server.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    stop.abort(reason);
+    expect(await work).toBe(reason);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  test('by close ends what is in flight', async () => {
+    const server = await scripted();
+    const provider = await openAt(server, 'openai', { env: { EMBEDDING_REQUEST_TIMEOUT: '1h' } });
+    server.rule = () => ({ kind: 'silent' });
+    const work = failureOf(provider.embed(TEXTS, DOCUMENT));
+    while (server.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await provider.close();
+    expect(await work).toMatchObject({ code: 'provider_closed' });
+    expect(await failureOf(provider.embed(TEXTS, DOCUMENT))).toMatchObject({ code: 'provider_closed' });
+  });
+});
+
+describe('the ledger', () => {
+  function recording(): UsageLedger & { readonly calls: unknown[] } {
+    const calls: unknown[] = [];
+    return {
+      calls,
+      admit: async (tokens) => void calls.push(['admit', tokens]),
+      settle: async (admitted, usage) => void calls.push(['settle', admitted, usage]),
+    };
+  }
+
+  test('hears of every attempt what it took: as counted, nothing when refused, the estimate when the answer was lost', async () => {
+    const server = await scripted();
+    const ledger = recording();
+    const provider = await openAt(server, 'openai', { ledger });
+    server.script(status(500), { kind: 'cut' });
+    const { tokens } = await provider.embed(['four words of text'], DOCUMENT);
+    const [, estimate] = ledger.calls[0] as [string, number];
+    const settled = (count: number) => ['settle', estimate, { requests: 1, tokens: count }];
+    const admit = ['admit', estimate];
+    expect(ledger.calls).toEqual([admit, settled(0), admit, settled(estimate), admit, settled(4)]);
+    expect(tokens).toBe(4);
+  });
+
+  test('that is out of money ends the work with its own error, before any request', async () => {
+    const server = await scripted();
+    const out = new InterruptedError('budget_reached', 'The budget is reached.');
+    const ledger = { ...recording(), admit: async () => Promise.reject(out) };
+    const provider = await openAt(server, 'openai', { ledger });
+    expect(await failureOf(provider.embed(TEXTS, DOCUMENT))).toBe(out);
+    expect(server.requests).toEqual([]);
+  });
+});
+
+describe('concurrency', () => {
+  const texts = Array.from({ length: 40 }, (_, i) => `text ${i}`);
+
+  test('is EMBEDDING_MAX_REQUESTS at most, and used', async () => {
+    const server = await scripted();
+    server.rule = () => ({ kind: 'ok', delayMs: 10 });
+    const provider = await openAt(server, 'openai', { batchSize: 1, env: { EMBEDDING_MAX_REQUESTS: '4' } });
+    expect((await provider.embed(texts, DOCUMENT)).vectors).toEqual(await hashVectors(texts, 8));
+    expect(server.mostInFlight()).toBe(4);
+    expect(server.requests).toHaveLength(40);
+  });
+
+  test('shrinks while a service is busy, so that it refuses few and loses none', async () => {
+    const server = await scripted();
+    server.rule = ({ inFlight }) => (inFlight > 2 ? busy : { kind: 'ok', delayMs: 5 });
+    const provider = await openAt(server, 'openai', { batchSize: 1, maxRetries: 1 });
+    expect((await provider.embed(texts, DOCUMENT)).vectors).toEqual(await hashVectors(texts, 8));
+    const answered = new Set(server.requests.flatMap((request) => request.texts));
+    expect(answered.size).toBe(40);
+    expect(server.requests.every((request) => request.texts.length === 1)).toBe(true);
+  });
+});
