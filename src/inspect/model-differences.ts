@@ -39,9 +39,9 @@ function differencesIn(fields: readonly string[], stored: StoredFingerprint, pre
   });
 }
 
-/** The refusal to put vectors of one model beside another's, with both models and all differences. `where` begins the sentence. */
+/** The refusal to put vectors of one model beside another's, with both models and all differences. `say` is what stands before each of them. */
 export function modelDiffers(
-  where: string,
+  say: readonly [stored: string, present: string],
   { stored, present, partial }: ModelComparison,
   details: { readonly step: Step; readonly hint: string },
 ): ModelError {
@@ -51,7 +51,7 @@ export function modelDiffers(
       : modelDifferences(stored, present);
   return new ModelError(
     'model_differs',
-    `${where} of ${describeModel(stored)}, the configuration now makes those of ${describeModel(present)}: ${differences.join('; ')}.`,
+    `${say[0]} ${describeModel(stored)}, ${say[1]} ${describeModel(present)}: ${differences.join('; ')}.`,
     { ...details, context: { stored, present, differences } },
   );
 }

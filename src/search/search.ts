@@ -119,6 +119,6 @@ async function embedQueries(
     );
   }
   const provider = await open();
-  assertSameModel(target, model, provider.model);
+  assertSameModel(`${target.schema}.${target.table}.${target.column}`, model, provider.model);
   return (await provider.embed(texts, { kind: 'query', signal })).vectors;
 }

@@ -88,7 +88,8 @@ async function refuseOther(
   models: ModelComparison,
 ): Promise<void> {
   if (record.modelId === null || !(await hasVectorsOf(ctx, target, record.modelId))) return;
-  throw modelDiffers(`${target.schema}.${target.table}.${target.column} holds vectors`, models, {
+  const where = `${target.schema}.${target.table}.${target.column}`;
+  throw modelDiffers([`${where} holds vectors of`, 'the configuration now makes those of'], models, {
     step: 'fill',
     hint: 'Set the configuration back and run the same command again, or give up what is there and begin anew: "reembed down --to 005" (or "npx knex migrate:down"), then "reembed up".',
   });
