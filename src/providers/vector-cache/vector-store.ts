@@ -55,10 +55,16 @@ export class VectorStore {
   /** What is kept under the keys; undefined for a key where nothing is, or what is there is damaged. */
   async read(keys: readonly Buffer[]): Promise<(KeptVector | undefined)[]> {
     const places = keys.map((key) => this.#index.find(key));
+    const bySegment = new Map<number, number[]>();
+    for (const place of places) {
+      if (place === undefined) continue;
+      const records = bySegment.get(place.segment);
+      if (records === undefined) bySegment.set(place.segment, [place.record]);
+      else records.push(place.record);
+    }
     const found = new Map<string, Buffer>();
-    for (const [segment, name] of this.#segments.entries()) {
-      const records = places.flatMap((place) => (place?.segment === segment ? [place.record] : []));
-      if (records.length === 0) continue;
+    for (const [segment, records] of bySegment) {
+      const name = this.#segments[segment] ?? '';
       const keep = (record: number, bytes: Buffer): unknown => found.set(`${segment}/${record}`, bytes);
       // A segment that was removed under our hands holds nothing any more.
       await readRecords(this.#directory, name, this.#fingerprint.dimensions, records, keep).catch(() => undefined);
