@@ -3,7 +3,13 @@ import { assertOneVectorEach } from '../providers/one-vector-each.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
 import type { Produced, ProducedBatch, SourceRow, VectorSource } from './types.ts';
 
-const TEXT_ERRORS: ReadonlySet<string> = new Set(['vector_missing', 'text_without_tokens']);
+const TEXT_ERRORS: ReadonlySet<string> = new Set([
+  'vector_missing',
+  'text_without_tokens',
+  // Of a service that has taken other texts.
+  'request_refused',
+  'vector_not_finite',
+]);
 const MANY_TEXTS = 8;
 
 /** Embeds text. Equal texts of a batch are embedded once; a row that alone makes the provider fail is found by bisection. */

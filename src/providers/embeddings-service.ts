@@ -42,7 +42,7 @@ export class EmbeddingsService {
   /**
    * Opens the model that the environment names: `EMBEDDING_PROVIDER`, `EMBEDDING_MODEL`, `EMBEDDING_DIMENSIONS`,
    * `EMBEDDING_DEVICE`, `EMBEDDING_DEVICE_ID`, `EMBEDDING_GPU_MEMORY`, `EMBEDDING_DTYPE`, `EMBEDDING_THREADS`,
-   * `EMBEDDING_BATCH_SIZE`, `REEMBED_MODELS_DIR`, `REEMBED_CACHE_DIR`.
+   * `EMBEDDING_BATCH_SIZE`, `REEMBED_MODELS_DIR`, `REEMBED_CACHE_DIR`; for a service also its key, URL and limits (`docs/providers.md`).
    * @throws ConfigError naming each variable that is wrong; else as `init`.
    */
   static async initFromEnv(

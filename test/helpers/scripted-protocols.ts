@@ -22,7 +22,7 @@ export type WireVector = readonly (number | null)[] | Float32Array;
 
 /** Vectors in the order in which they go out, each with the index that is claimed for it. */
 export interface WireAnswer {
-  readonly vectors: readonly { readonly index: number; readonly values: WireVector }[];
+  readonly vectors: readonly { readonly index: number | undefined; readonly values: WireVector }[];
   readonly tokens: number;
 }
 

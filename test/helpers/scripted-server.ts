@@ -70,39 +70,9 @@ export async function startScriptedServer(options: ScriptedServerOptions = {}): 
     requests.push(request);
     const isInfo = request.protocol === 'info';
     const scripted = isInfo ? infoSteps.shift() : steps.shift();
-    await play(
-      scripted ?? refusal(request, options.key) ?? (isInfo ? undefined : self.rule?.(request)),
-      request,
-      response,
-    );
-  }
-
-  async function play(step: Step = { kind: 'ok' }, request: RecordedRequest, response: ServerResponse): Promise<void> {
-    if (step.kind === 'silent') return;
-    if (step.kind === 'reset') response.destroy();
-    else if (step.kind === 'status')
-      send(response, step.status, step.body ?? { error: 'scripted' }, step.headers, request);
-    else {
-      if (step.kind === 'ok' && step.delayMs !== undefined) await setTimeout(step.delayMs, undefined, { ref: false });
-      await answer(step, request, response);
-    }
-  }
-
-  async function answer(step: Step, request: RecordedRequest, response: ServerResponse): Promise<void> {
-    if (request.protocol === 'info') return send(response, 200, { ...INFO, ...options.info });
-    const own = options.dimensions ?? 8;
-    const asked = step.kind === 'dimensions' ? step.dimensions : (askedDimensions(request) ?? own);
-    const vectors = await hashVectors(request.texts, asked, self.model);
-    const tokens = countTokens(request.texts);
-    const right = { vectors: vectors.map((values, index) => ({ index, values })), tokens };
-    const text = JSON.stringify(answerBody(request, changeAnswer(step, right)));
-    const half = text.slice(0, text.length / 2);
-    const headers = { 'content-type': 'application/json', 'x-compute-tokens': String(tokens) };
-    if (step.kind === 'malformed') response.writeHead(200, headers).end(half);
-    else if (step.kind === 'cut' || step.kind === 'stall') {
-      response.writeHead(200, { ...headers, 'content-length': text.length }).write(half);
-      if (step.kind === 'cut') await setTimeout(5).then(() => response.destroy());
-    } else response.writeHead(200, headers).end(text);
+    const step = scripted ?? refusal(request, options.key) ?? (isInfo ? undefined : self.rule?.(request));
+    const served = { dimensions: options.dimensions ?? 8, model: self.model, info: { ...INFO, ...options.info } };
+    await play(step ?? { kind: 'ok' }, request, response, served);
   }
 
   server.listen(0, '127.0.0.1');
@@ -139,6 +109,44 @@ const INFO = {
   auto_truncate: false,
   version: '1.7.2',
 };
+
+/** What a service answers by its model, where a step does not say otherwise. */
+interface Served {
+  readonly dimensions: number;
+  readonly model: string;
+  readonly info: Readonly<Record<string, unknown>>;
+}
+
+async function play(step: Step, request: RecordedRequest, response: ServerResponse, served: Served): Promise<void> {
+  switch (step.kind) {
+    case 'silent':
+      return;
+    case 'reset':
+      response.destroy();
+      return;
+    case 'status':
+      return send(response, step.status, step.body ?? { error: 'scripted' }, step.headers, request);
+    case 'ok':
+      if (step.delayMs !== undefined) await setTimeout(step.delayMs, undefined, { ref: false });
+  }
+  if (request.protocol === 'info') send(response, 200, served.info);
+  else await answer(step, request, response, served);
+}
+
+async function answer(step: Step, request: RecordedRequest, response: ServerResponse, served: Served): Promise<void> {
+  const asked = step.kind === 'dimensions' ? step.dimensions : (askedDimensions(request) ?? served.dimensions);
+  const vectors = await hashVectors(request.texts, asked, served.model);
+  const tokens = countTokens(request.texts);
+  const right = { vectors: vectors.map((values, index) => ({ index, values })), tokens };
+  const text = JSON.stringify(answerBody(request, changeAnswer(step, right)));
+  const half = text.slice(0, text.length / 2);
+  const headers = { 'content-type': 'application/json', 'x-compute-tokens': String(tokens) };
+  if (step.kind === 'malformed') response.writeHead(200, headers).end(half);
+  else if (step.kind === 'cut' || step.kind === 'stall') {
+    response.writeHead(200, { ...headers, 'content-length': text.length }).write(half);
+    if (step.kind === 'cut') await setTimeout(5).then(() => response.destroy());
+  } else response.writeHead(200, headers).end(text);
+}
 
 async function record(message: IncomingMessage, inFlight: number): Promise<RecordedRequest> {
   const { method = '', url = '', headers } = message;

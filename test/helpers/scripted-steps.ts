@@ -22,8 +22,8 @@ export type Step =
   | { readonly kind: 'stall' }
   /** 200 with half of the right answer as if it were all. */
   | { readonly kind: 'malformed' }
-  /** One vector fewer, one more, the first index twice, the last one's index left out of range, the order turned round. */
-  | { readonly kind: 'too-few' | 'too-many' | 'duplicated' | 'misnumbered' | 'misordered' }
+  /** One vector fewer, one more, the first one twice, an index that no text has or none at all, the order turned round. */
+  | { readonly kind: 'too-few' | 'too-many' | 'duplicated' | 'misnumbered' | 'unnumbered' | 'misordered' }
   /** Vectors of other dimensions than the service's own. */
   | { readonly kind: 'dimensions'; readonly dimensions: number }
   /** Vectors so many times too long. */
@@ -45,6 +45,8 @@ export function changeAnswer(step: Step, answer: WireAnswer): WireAnswer {
       return { ...answer, vectors: [...vectors.slice(0, -1), first] };
     case 'misnumbered':
       return { ...answer, vectors: [...rest, { ...first, index: vectors.length }] };
+    case 'unnumbered':
+      return { ...answer, vectors: vectors.map(({ values }) => ({ index: undefined, values })) };
     case 'misordered':
       return { ...answer, vectors: vectors.toReversed() };
     case 'long':

@@ -1,5 +1,6 @@
 import { ProviderError } from '../../errors.ts';
 import type { EmbedOptions } from '../types.ts';
+import { cutText } from './cut-text.ts';
 import { shownUrl } from './endpoint.ts';
 import { estimatedTokens } from './pack-requests.ts';
 import type { Protocol } from './protocol.ts';
@@ -20,6 +21,8 @@ export interface Question {
 export interface Part {
   readonly vectors: readonly Float32Array[];
   readonly tokens: number;
+  /** Texts that were cut, because the service refused them as too long. */
+  readonly truncated: number;
 }
 
 /** One service, and what was learned of it. */
@@ -31,9 +34,14 @@ export interface Service {
   hasAnswered: boolean;
 }
 
-/** Halves what the service finds too large, down to one text, and remembers what passed. */
+/**
+ * Halves what the service finds too large, down to one text, and remembers what passed. A single text that it finds too long is cut,
+ * as models that run here cut it.
+ */
 export async function askTexts(service: Service, question: Question): Promise<Part> {
   const { texts } = question;
+  const [text] = texts;
+  if (texts.length === 1 && text !== undefined) return askOneText(service, question, text);
   if (texts.length <= service.mostTexts) {
     try {
       return await askOnce(service, question);
@@ -47,11 +55,32 @@ export async function askTexts(service: Service, question: Question): Promise<Pa
   const right = await askTexts(service, { ...question, texts: texts.slice(middle), from: question.from + middle });
   // Only when both halves passed: else one text may be what is too large.
   if (isRefused) service.mostTexts = Math.min(service.mostTexts, middle);
-  return { vectors: [...left.vectors, ...right.vectors], tokens: left.tokens + right.tokens };
+  return {
+    vectors: [...left.vectors, ...right.vectors],
+    tokens: left.tokens + right.tokens,
+    truncated: left.truncated + right.truncated,
+  };
+}
+
+async function askOneText(service: Service, question: Question, text: string): Promise<Part> {
+  let cut = text;
+  for (;;) {
+    try {
+      return await askOnce(service, { ...question, texts: [cut] }, cut === text ? 0 : 1);
+    } catch (error) {
+      const shorter = error instanceof ProviderError ? cutText(cut, error.message) : undefined;
+      if (shorter === undefined) throw error;
+      cut = shorter;
+    }
+  }
 }
 
 /** @throws RequestFailure `too-large`, and nothing else of that class */
-async function askOnce(service: Service, { texts, kind, signal, from, onAnswer }: Question): Promise<Part> {
+async function askOnce(
+  service: Service,
+  { texts, kind, signal, from, onAnswer }: Question,
+  truncated = 0,
+): Promise<Part> {
   const { protocol, sender } = service;
   const { url, model } = protocol;
   const estimate = estimatedTokens(texts, protocol.limits);
@@ -62,8 +91,8 @@ async function askOnce(service: Service, { texts, kind, signal, from, onAnswer }
   });
   service.hasAnswered = true;
   const vectors = readVectors(protocol.vectors(answer), texts.length, model, shownUrl(url));
-  await onAnswer?.({ positions: texts.map((_, i) => from + i), vectors, truncated: 0 });
-  return { vectors, tokens: protocol.tokens(answer) ?? estimate };
+  await onAnswer?.({ positions: texts.map((_, i) => from + i), vectors, truncated });
+  return { vectors, tokens: protocol.tokens(answer) ?? estimate, truncated };
 }
 
 /**

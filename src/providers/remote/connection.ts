@@ -1,9 +1,9 @@
 import type { Secret } from '../../config/secret.ts';
 import type { RemoteProviderName, RemoteSettings } from '../../config/types.ts';
 import { ConfigError, messageOf } from '../../errors.ts';
-import { openScope } from './abort-scope.ts';
+import { openScope, orAborted } from './abort-scope.ts';
 import { describeStatus } from './describe-status.ts';
-import { checkAddresses, shownUrl } from './endpoint.ts';
+import { checkAddresses, type ResolveName, shownUrl } from './endpoint.ts';
 import { RequestFailure } from './request-failure.ts';
 
 export interface ConnectionOptions {
@@ -13,6 +13,8 @@ export interface ConnectionOptions {
   /** The header that carries the key. */
   readonly keyHeader: (key: string) => Readonly<Record<string, string>>;
   readonly settings: Pick<RemoteSettings, 'requestTimeoutMs'>;
+  /** A name to all its addresses; as the system says unless given. */
+  readonly resolve?: ResolveName;
 }
 
 export interface OutgoingRequest {
@@ -39,12 +41,12 @@ const TIMED_OUT = Symbol('timed out');
 export function openConnection(options: ConnectionOptions): Connection {
   let checked: Promise<void> | undefined;
   return async (request, signal) => {
-    checked ??= checkAddresses(request.url);
+    checked ??= checkAddresses(request.url, options.resolve);
     try {
-      await checked;
+      await orAborted(checked, signal);
     } catch (error) {
       checked = undefined;
-      if (error instanceof ConfigError) throw error;
+      if (error instanceof ConfigError || signal.aborted) throw error;
       throw unreachable(request, options, error, false);
     }
     return withinTime(request, options, signal);
@@ -81,12 +83,14 @@ async function exchange(
   const response = await follow(request, options, signal);
   const text = await response.text();
   if (response.ok) return { json: parseAnswer(text, request), headers: response.headers };
-  const said = options.key?.redactFrom(text) ?? text;
+  const { provider, model, key } = options;
   throw describeStatus({
-    ...options,
+    provider,
+    model,
     status: response.status,
     headers: response.headers,
-    body: parseOrText(said),
+    body: parseOrText(text),
+    redact: (quoted) => key?.redactFrom(quoted) ?? quoted,
     url: shownUrl(request.url),
     texts: request.texts,
   });

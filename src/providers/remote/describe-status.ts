@@ -5,8 +5,10 @@ import { retryAfterMs } from './retry-after.ts';
 export interface RefusedAnswer {
   readonly status: number;
   readonly headers: Headers;
-  /** Parsed where it is JSON, else the text; without the key. */
+  /** Parsed where it is JSON, else the text. */
   readonly body: unknown;
+  /** Takes the key out of what is quoted. */
+  redact(text: string): string;
   /** Without a query. */
   readonly url: string;
   readonly provider: string;
@@ -29,7 +31,7 @@ const ABOUT_CREDIT: ReadonlySet<number> = new Set([403, 429]);
 /** Turns an answer that is not 200 into what is to be done about it. */
 export function describeStatus(answer: RefusedAnswer): RequestFailure {
   const { status, url, body } = answer;
-  const said = quote(body);
+  const said = shorten(answer.redact(quote(body)));
   const message = `${url} answered ${status}${said === '' ? '' : `: ${said}`}`;
   return new RequestFailure(/[.!?]$/.test(message) ? message : `${message}.`, { ...decide(answer, said), status });
 }
@@ -95,9 +97,12 @@ function refused(code: string, hint: string): FailureDetails {
 
 /** The sentence that a person should read out of an error's body, on one line. */
 function quote(body: unknown): string {
-  const text = (findMessage(body) ?? (typeof body === 'string' ? body : JSON.stringify(body)))
-    .replace(/\s+/g, ' ')
-    .trim();
+  const text = findMessage(body) ?? (typeof body === 'string' ? body : JSON.stringify(body));
+  return text.replace(/\s+/g, ' ').trim();
+}
+
+/** After the key was taken out: its beginning must not be left either. */
+function shorten(text: string): string {
   return text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}…` : text;
 }
 

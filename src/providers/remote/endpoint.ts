@@ -29,15 +29,17 @@ export function shownUrl(url: URL): string {
   return url.origin + url.pathname;
 }
 
+/** A name to all its addresses. */
+export type ResolveName = (host: string) => Promise<readonly { readonly address: string }[]>;
+
 /**
  * Refuses a name behind which a link-local address or a cloud's metadata service stands.
  *
- * @param resolve a name to all its addresses
  * @throws ConfigError `address_refused`; what `dns.lookup` throws for a name that it does not find
  */
 export async function checkAddresses(
   url: URL,
-  resolve: (host: string) => Promise<readonly { readonly address: string }[]> = (host) => lookup(host, { all: true }),
+  resolve: ResolveName = (host) => lookup(host, { all: true }),
 ): Promise<void> {
   const host = bareHost(url);
   if (isIP(host) !== 0) return;

@@ -7,7 +7,13 @@ const SERVICE = 'https://generativelanguage.googleapis.com';
 const MAX_TOKENS = 2048;
 const ITEMS = 100;
 /** https://ai.google.dev/gemini-api/docs/embeddings */
-const LIMITS = { items: ITEMS, tokens: ITEMS * MAX_TOKENS, bytes: 8 * 2 ** 20, tokensPerText: MAX_TOKENS };
+const LIMITS = {
+  items: ITEMS,
+  tokens: ITEMS * MAX_TOKENS,
+  bytes: 8 * 2 ** 20,
+  tokensPerText: MAX_TOKENS,
+  refusesLong: false,
+};
 const TASKS = { document: 'RETRIEVAL_DOCUMENT', query: 'RETRIEVAL_QUERY' } as const;
 
 export function geminiUrl({ model }: ModelReference, settings: RemoteSettings): URL {

@@ -35,7 +35,13 @@ export function huggingfaceProtocol(
       prefixes: served.prefixes,
       files: {},
     },
-    limits: { items: ITEMS, tokens: NO_LIMIT, bytes: PAYLOAD_BYTES, tokensPerText: served.maxTokens ?? NO_LIMIT },
+    limits: {
+      items: ITEMS,
+      tokens: NO_LIMIT,
+      bytes: PAYLOAD_BYTES,
+      tokensPerText: served.maxTokens ?? NO_LIMIT,
+      refusesLong: false,
+    },
     maxTokens: served.maxTokens,
     body: (texts, kind) => ({
       inputs: texts.map((text) => served.prefixes[kind] + text),

@@ -6,9 +6,9 @@ import { servedModel } from './served-model.ts';
 
 const OFFICIAL = 'https://api.openai.com/v1';
 /** https://platform.openai.com/docs/api-reference/embeddings/create */
-const OFFICIAL_LIMITS = { items: 2048, tokens: 300_000, bytes: 8 * 2 ** 20, tokensPerText: 8191 };
+const OFFICIAL_LIMITS = { items: 2048, tokens: 300_000, bytes: 8 * 2 ** 20, tokensPerText: 8191, refusesLong: true };
 /** For servers of one's own, which say no limits: small enough for a CPU to answer in time. */
-const OWN_LIMITS = { items: 64, tokens: 300_000, bytes: 8 * 2 ** 20, tokensPerText: Number.POSITIVE_INFINITY };
+const OWN_ITEMS = 64;
 
 export function openaiUrl(settings: RemoteSettings): URL {
   // People copy the whole URL of the method, too.
@@ -23,6 +23,7 @@ export function openaiProtocol(
 ): Protocol {
   const served = servedModel(reference, settings);
   const isOfficial = url.hostname === new URL(OFFICIAL).hostname;
+  const maxTokens = served.maxTokens ?? (isOfficial ? OFFICIAL_LIMITS.tokensPerText : undefined);
   let format: 'base64' | 'float' = 'base64';
   return {
     url,
@@ -33,12 +34,16 @@ export function openaiProtocol(
       dimensions: reference.dimensions,
       dtype: null,
       pooling: null,
-      normalize: served.normalize || isOfficial,
+      normalize: served.normalize,
       prefixes: served.prefixes,
       files: {},
     },
-    limits: isOfficial ? OFFICIAL_LIMITS : OWN_LIMITS,
-    maxTokens: served.maxTokens ?? (isOfficial ? OFFICIAL_LIMITS.tokensPerText : undefined),
+    limits: {
+      ...OFFICIAL_LIMITS,
+      items: isOfficial ? OFFICIAL_LIMITS.items : OWN_ITEMS,
+      tokensPerText: maxTokens ?? Number.POSITIVE_INFINITY,
+    },
+    maxTokens,
     body: (texts, kind) => ({
       model: reference.model,
       input: texts.map((text) => served.prefixes[kind] + text),

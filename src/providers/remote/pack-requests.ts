@@ -7,8 +7,10 @@ export interface RequestLimits {
   readonly tokens: number;
   /** UTF-8, as JSON. */
   readonly bytes: number;
-  /** Longer texts count as this many: the service cuts them there. */
+  /** Longer texts count as this many: they are cut there, by the service or before they are sent again. */
   readonly tokensPerText: number;
+  /** Whether a text that is too long makes the service refuse the whole request: it is then asked for alone. */
+  readonly refusesLong: boolean;
 }
 
 /**
@@ -20,18 +22,21 @@ export function packRequests(texts: readonly string[], limits: RequestLimits): (
   let open: string[] = [];
   let tokens = 0;
   let bytes = 0;
+  let isAlone = false;
   for (const text of texts) {
     const textTokens = estimatedTokens([text], limits);
     const textBytes = Buffer.byteLength(JSON.stringify(text)) + 1;
+    const isLong = limits.refusesLong && estimateTokens(text) > limits.tokensPerText;
     const fits =
       open.length < limits.items && tokens + textTokens <= limits.tokens && bytes + textBytes <= limits.bytes;
-    if (open.length === 0 || !fits) {
+    if (open.length === 0 || !fits || isLong || isAlone) {
       open = [];
       requests.push(open);
       tokens = 0;
       bytes = 0;
     }
     open.push(text);
+    isAlone = isLong;
     tokens += textTokens;
     bytes += textBytes;
   }

@@ -33,7 +33,8 @@ function inOrder(wire: readonly WireVector[], count: number, url: string): reado
   const ordered: unknown[] = new Array(count);
   for (const [place, { index = place, values }] of wire.entries()) {
     if (!Number.isInteger(index) || index < 0 || index >= count) {
-      throw miscounted(`a vector with index ${index} for ${count} texts`, url);
+      const which = Number.isNaN(index) ? 'without an index' : `with index ${index}`;
+      throw miscounted(`a vector ${which} for ${count} texts`, url);
     }
     if (index in ordered) throw miscounted(`two vectors with index ${index} for ${count} texts`, url);
     ordered[index] = values;

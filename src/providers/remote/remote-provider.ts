@@ -7,7 +7,7 @@ import { packRequests } from './pack-requests.ts';
 import type { Protocol } from './protocol.ts';
 import type { Sender } from './sender.ts';
 
-const NOTHING: Part = { vectors: [], tokens: 0 };
+const NOTHING: Part = { vectors: [], tokens: 0, truncated: 0 };
 
 /** A provider that asks a service over the network. All its errors are final: what could pass was tried again already. */
 export function remoteProvider(protocol: Protocol, sender: Sender, batchSize: number | undefined): EmbeddingProvider {
@@ -72,8 +72,11 @@ async function embedAll(
   });
   const parts = await Promise.all(asking).finally(() => scope.end());
   if (failure !== undefined) throw failure.error;
-  const tokens = parts.reduce((sum, part) => sum + part.tokens, 0);
-  return { vectors: parts.flatMap((part) => part.vectors), tokens, truncated: 0 };
+  return {
+    vectors: parts.flatMap((part) => part.vectors),
+    tokens: parts.reduce((sum, part) => sum + part.tokens, 0),
+    truncated: parts.reduce((sum, part) => sum + part.truncated, 0),
+  };
 }
 
 async function probe({ model, url }: Protocol, run: () => Promise<unknown>): Promise<ProviderHealth> {

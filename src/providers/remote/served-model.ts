@@ -11,10 +11,11 @@ export interface ServedModel {
   readonly dimensions: number | undefined;
 }
 
-/** Matryoshka models: vectors that may be cut, as their cards say. `dimensions` are those that they make unasked. */
-interface Matryoshka {
-  readonly dimensions: number;
+/** As the models' cards say. */
+interface Card {
   readonly maxTokens: number;
+  /** Of Matryoshka models, whose vectors may be cut: the dimensions that they make unasked. */
+  readonly matryoshka?: number;
   readonly prefixes?: ServedModel['prefixes'];
 }
 
@@ -22,12 +23,14 @@ const SEARCH_PREFIXES = { document: 'search_document: ', query: 'search_query: '
 const GEMMA_PREFIXES = { document: 'title: none | text: ', query: 'task: search result | query: ' };
 const MXBAI_PREFIXES = { document: '', query: 'Represent this sentence for searching relevant passages: ' };
 
-const MATRYOSHKA: Readonly<Record<string, Matryoshka>> = {
-  'openai/text-embedding-3-small': { dimensions: 1536, maxTokens: 8191 },
-  'openai/text-embedding-3-large': { dimensions: 3072, maxTokens: 8191 },
-  'nomic-ai/nomic-embed-text-v1.5': { dimensions: 768, maxTokens: 8192, prefixes: SEARCH_PREFIXES },
-  'google/embeddinggemma-300m': { dimensions: 768, maxTokens: 2048, prefixes: GEMMA_PREFIXES },
-  'mixedbread-ai/mxbai-embed-large-v1': { dimensions: 1024, maxTokens: 512, prefixes: MXBAI_PREFIXES },
+/** Models that are mostly served, beside those that also run here (`known-models.ts`). All make vectors of length 1. */
+const CARDS: Readonly<Record<string, Card>> = {
+  'openai/text-embedding-ada-002': { maxTokens: 8191 },
+  'openai/text-embedding-3-small': { maxTokens: 8191, matryoshka: 1536 },
+  'openai/text-embedding-3-large': { maxTokens: 8191, matryoshka: 3072 },
+  'nomic-ai/nomic-embed-text-v1.5': { maxTokens: 8192, matryoshka: 768, prefixes: SEARCH_PREFIXES },
+  'google/embeddinggemma-300m': { maxTokens: 2048, matryoshka: 768, prefixes: GEMMA_PREFIXES },
+  'mixedbread-ai/mxbai-embed-large-v1': { maxTokens: 512, matryoshka: 1024, prefixes: MXBAI_PREFIXES },
 };
 
 /** Names under which Ollama has these models. */
@@ -46,13 +49,13 @@ export function servedModel(
   { sendDimensions }: Pick<RemoteSettings, 'sendDimensions'>,
 ): ServedModel {
   const names = namesOf(model);
-  const matryoshka = findMatryoshka(names);
+  const card = findCard(names);
   const known = findKnownModel(names);
-  const isAsked = sendDimensions || (matryoshka !== undefined && matryoshka.dimensions !== dimensions);
+  const isAsked = sendDimensions || (card?.matryoshka !== undefined && card.matryoshka !== dimensions);
   return {
-    prefixes: matryoshka?.prefixes ?? known?.prefixes ?? NO_PREFIXES,
-    maxTokens: matryoshka?.maxTokens ?? known?.maxTokens,
-    normalize: matryoshka !== undefined || (known?.normalize ?? isAsked),
+    prefixes: card?.prefixes ?? known?.prefixes ?? NO_PREFIXES,
+    maxTokens: card?.maxTokens ?? known?.maxTokens,
+    normalize: card !== undefined || (known?.normalize ?? isAsked),
     dimensions: isAsked ? dimensions : undefined,
   };
 }
@@ -63,9 +66,9 @@ function namesOf(model: string): readonly string[] {
   return [untagged, OLLAMA[untagged], behind, OLLAMA[behind]].filter((name) => name !== undefined);
 }
 
-function findMatryoshka(names: readonly string[]): Matryoshka | undefined {
+function findCard(names: readonly string[]): Card | undefined {
   for (const name of names) {
-    const entry = Object.entries(MATRYOSHKA).find(([full]) => full === name || full.endsWith(`/${name}`));
+    const entry = Object.entries(CARDS).find(([full]) => full === name || full.endsWith(`/${name}`));
     if (entry !== undefined) return entry[1];
   }
   return undefined;

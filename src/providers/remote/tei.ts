@@ -78,6 +78,7 @@ export function teiProtocol(reference: ModelReference, url: URL, info: ServerInf
       tokens: info.maxBatchTokens,
       bytes: PAYLOAD_BYTES,
       tokensPerText: info.maxTokens ?? Number.POSITIVE_INFINITY,
+      refusesLong: false,
     },
     maxTokens: info.maxTokens ?? served.maxTokens,
     body: (texts, kind) => ({

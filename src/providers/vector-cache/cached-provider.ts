@@ -21,15 +21,13 @@ export function cachedProvider(provider: EmbeddingProvider, options: VectorCache
     });
   }
 
-  async function ask(wanted: readonly WantedText[], embed: EmbedOptions): Promise<Asked> {
-    if (wanted.length === 0) return { vectors: new Map(), tokens: 0 };
+  function ask(wanted: readonly WantedText[], embed: EmbedOptions): Promise<Asked> {
+    if (wanted.length === 0) return Promise.resolve({ vectors: new Map(), tokens: 0 });
     const asking = askAndKeep(provider, wanted, embed, store.append);
     for (const { id } of wanted) inFlight.set(id, asking);
-    try {
-      return await asking;
-    } finally {
+    return asking.finally(() => {
       for (const { id } of wanted) inFlight.delete(id);
-    }
+    });
   }
 
   async function embed(texts: readonly string[], embedOptions: EmbedOptions): Promise<EmbedResult> {

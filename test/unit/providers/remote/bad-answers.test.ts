@@ -46,7 +46,7 @@ describe.each(PROVIDERS)('%s', (name) => {
   });
 });
 
-test('openai: an index that is there twice, or that no text has, is an error', async () => {
+test('openai: an index that is there twice, that no text has, or that is missing is an error', async () => {
   const server = await scripted();
   const provider = await openAt(server, 'openai');
   server.script({ kind: 'duplicated' });
@@ -55,6 +55,9 @@ test('openai: an index that is there twice, or that no text has, is an error', a
   server.script({ kind: 'misnumbered' });
   const outside = await failureOf(provider.embed(TEXTS, DOCUMENT));
   expect(outside.message).toContain('a vector with index 4 for 4 texts');
+  server.script({ kind: 'unnumbered' });
+  const missing = await failureOf(provider.embed(TEXTS, DOCUMENT));
+  expect(missing.message).toContain('a vector without an index for 4 texts');
 });
 
 test('huggingface: a model that does not pool is told from one that does', async () => {
@@ -99,6 +102,15 @@ describe('a backfill', () => {
     server.rule = ({ texts }) => (texts.includes('text 7') ? { kind: 'nan', at: texts.indexOf('text 7') } : undefined);
     const { rows: produced } = await produce(provider);
     expect(produced.flatMap(({ kind }, i) => (kind === 'failed' ? [i] : []))).toEqual([7]);
+  });
+
+  test('tells a bad text that stands alone, too', async () => {
+    const server = await scripted();
+    const provider = await openAt(server, 'openai');
+    server.rule = ({ texts }) => (texts.includes('text 13') ? { kind: 'status', status: 400 } : undefined);
+    const { rows: produced } = await providerSource(provider).produce(rows.slice(13, 14) as never, undefined);
+    expect(produced).toMatchObject([{ kind: 'failed' }]);
+    expect(server.requests.map(({ texts }) => texts)).toEqual([['text 13'], ['ok'], ['text 13']]);
   });
 
   test('a service that refuses every text is asked twice, not for each text', async () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { loadRuntimeSettings } from '../../../../src/config/runtime.ts';
 import type { RemoteProviderName } from '../../../../src/config/types.ts';
 import { createProvider } from '../../../../src/providers/create-provider.ts';
+import { openConnection } from '../../../../src/providers/remote/connection.ts';
 import { checkAddresses } from '../../../../src/providers/remote/endpoint.ts';
 import type { Step } from '../../../helpers/scripted-steps.ts';
 import { failureOf, KEY, openAt, scripted, status, TEXTS } from './remote-bed.ts';
@@ -43,7 +44,8 @@ describe('a key', () => {
     ['refused key', status(401, { error: { message: 'Incorrect API key provided: {key}.' } })],
     ['error page', status(403, '<html>Authorization: Bearer {key}</html>')],
     ['failure', status(500, { trace: { headers: ['{key}'] } })],
-    ['long answer', status(400, `${'x'.repeat(295)}{key}`)],
+    ['long answer', status(400, `${'x'.repeat(285)}{key}`)],
+    ['answer that escapes it', status(400, `{"error":"${KEY.replaceAll('-', '\\u002d')}"}`)],
     ['redirect', status(302, '', { location: `https://elsewhere.example/?token=${KEY}` })],
     ['redirect with the key in its path', status(302, '', { location: `https://elsewhere.example/${KEY}` })],
   ];
@@ -137,11 +139,26 @@ describe('an address', () => {
 
   test('behind a name is looked at before the first request', async () => {
     const server = await scripted();
-    const port = new URL(server.urls.openai).port;
-    const env = { EMBEDDING_BASE_URL: `http://no-such-name.localhost.invalid:${port}/v1`, EMBEDDING_ALLOW_HTTP: '1' };
-    const provider = await openAt(server, 'openai', { env, maxRetries: 1 });
-    expect(await failureOf(provider.embed(['a'], DOCUMENT))).toMatchObject({ code: 'service_unreachable' });
+    const connection = openConnection({
+      provider: 'openai',
+      model: 'm',
+      key: undefined,
+      keyHeader: () => ({}),
+      settings: { requestTimeoutMs: 5000 },
+      resolve: async () => [{ address: '169.254.169.254' }],
+    });
+    const url = new URL(server.urls.openai.replace('127.0.0.1', 'localhost'));
+    const { signal } = new AbortController();
+    expect(await failureOf(connection({ url, texts: 0 }, signal))).toMatchObject({ code: 'address_refused' });
     expect(server.requests).toEqual([]);
+  });
+
+  test('that no name server knows is an error that names it', async () => {
+    const env = { EMBEDDING_BASE_URL: 'https://no-such-host.invalid/v1' };
+    const provider = await openAt(await scripted(), 'openai', { env, maxRetries: 1 });
+    const error = await failureOf(provider.embed(['a'], DOCUMENT));
+    expect(error).toMatchObject({ code: 'service_unreachable' });
+    expect(error.message).toContain('https://no-such-host.invalid/v1/embeddings could not be asked: ');
   });
 
   test('of TEI has to be said', async () => {

@@ -8,7 +8,7 @@ import { retryAfterMs } from '../../../../src/providers/remote/retry-after.ts';
 const { signal } = new AbortController();
 
 describe('requests', () => {
-  const limits = { items: 5, tokens: 40, bytes: 120, tokensPerText: 30 };
+  const limits = { items: 5, tokens: 40, bytes: 120, tokensPerText: 30, refusesLong: false };
   const size = (texts: readonly string[]) => Buffer.byteLength(texts.map((text) => JSON.stringify(text)).join(','));
 
   test('keep to items, tokens and bytes, lose nothing and keep the order', () => {
@@ -152,10 +152,14 @@ describe('with the clock in hand', () => {
   test('the ledger sends alone what is more than a minute may have, and lets a wait be aborted', async () => {
     const ledger = memoryLedger({ requestsPerMinute: undefined, tokensPerMinute: 100 });
     await ledger.admit(500, undefined);
+    const before = ledger.admit(1, undefined);
     const stop = new AbortController();
+    // Although the one before it still waits.
     const waiting = expect(ledger.admit(1, stop.signal)).rejects.toThrow('stopped');
     stop.abort(new Error('stopped'));
     await waiting;
+    await vi.advanceTimersByTimeAsync(61_000);
+    await before;
   });
 });
 

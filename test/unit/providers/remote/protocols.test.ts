@@ -15,6 +15,12 @@ describe.each(PROVIDERS)('%s', (name) => {
     );
   });
 
+  test('is the same model wherever its server is', async () => {
+    const [here, there] = [await openAt(await scripted(), name), await openAt(await scripted(), name)];
+    expect(here.model).toEqual(there.model);
+    expect(here.model).toMatchObject({ provider: name, dimensions: 8, files: {} });
+  });
+
   test('asks nothing for no texts', async () => {
     const server = await scripted();
     const provider = await openAt(server, name);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { InterruptedError } from '../../../../src/errors.ts';
-import type { UsageLedger } from '../../../../src/providers/types.ts';
+import { cutText } from '../../../../src/providers/remote/cut-text.ts';
 import { hashVectors } from '../../../helpers/scripted-protocols.ts';
 import { startScriptedServer } from '../../../helpers/scripted-server.ts';
 import type { Step } from '../../../helpers/scripted-steps.ts';
@@ -109,17 +109,24 @@ test('a busy service is asked beyond REEMBED_MAX_RETRIES, with the same texts to
   expect(server.requests.map(({ texts }) => texts)).toEqual(Array(11).fill(TEXTS));
 });
 
-test('a busy service is asked until the deadline, and no longer than it asks to wait', async () => {
+test('a busy service is asked until the deadline', async () => {
   const server = await scripted();
-  const env = { EMBEDDING_DEADLINE: '400ms' };
-  const provider = await openAt(server, 'openai', { env });
+  const provider = await openAt(server, 'openai', { maxRetries: 1, env: { EMBEDDING_DEADLINE: '800ms' } });
+  // The first request of a process takes longer.
+  await provider.embed(TEXTS, DOCUMENT);
   server.rule = () => busy;
   expect(await failureOf(provider.embed(TEXTS, DOCUMENT))).toMatchObject({ code: 'service_busy', scope: 'service' });
-  expect(server.requests.length).toBeGreaterThan(1);
-  const before = server.requests.length;
+  expect(server.requests.length).toBeGreaterThan(2);
+});
+
+test('a pause that is longer than the deadline is not waited for', async () => {
+  const server = await scripted();
+  const provider = await openAt(server, 'openai');
   server.rule = () => status(429, {}, { 'retry-after': '3600' });
-  await failureOf(provider.embed(TEXTS, DOCUMENT));
-  expect(server.requests.length - before).toBe(1);
+  expect(await failureOf(provider.embed(TEXTS, DOCUMENT))).toMatchObject({ code: 'service_busy' });
+  // Nor does it hold up the next one.
+  expect(await failureOf(provider.embed(TEXTS, DOCUMENT))).toMatchObject({ code: 'service_busy' });
+  expect(server.requests).toHaveLength(2);
 });
 
 test('the deadline ends a request in the middle', async () => {
@@ -170,6 +177,49 @@ describe('a request that is too large', () => {
   });
 });
 
+describe('a text that is longer than the model takes', () => {
+  const words = (count: number) => Array.from({ length: count }, (_, i) => `w${i}`).join(' ');
+  const LONG = words(900);
+  const refusals: readonly (readonly [string, (sent: number) => string])[] = [
+    ['with its tokens', (sent) => `maximum context length is 512 tokens, however you requested ${sent} tokens (…)`],
+    [
+      'as vLLM says it',
+      (sent) => `maximum context length is 512 tokens. However, you requested ${sent} tokens in the input`,
+    ],
+    ['without its tokens', () => "Invalid 'input': maximum context length is 512 tokens."],
+  ];
+  test.each(refusals)('is asked for alone, cut until it passes, and counted (%s)', async (_, message) => {
+    const server = await scripted();
+    const provider = await openAt(server, 'openai', { model: 'BAAI/bge-small-en-v1.5' });
+    server.rule = ({ texts }) => {
+      const sent = Math.max(...texts.map((text) => text.split(' ').length));
+      return sent > 512 ? status(400, { error: { message: message(sent) } }) : undefined;
+    };
+    const { vectors, truncated } = await provider.embed(['a', LONG, 'b'], DOCUMENT);
+    expect(truncated).toBe(1);
+    const asked = server.requests.map(({ texts }) => texts);
+    const passed = asked.filter(([text = '']) => text.startsWith('w0')).at(-1) ?? [];
+    // Cut by what the service says, or by the estimate: not word by word.
+    expect(asked.length).toBeLessThan(8);
+    expect(asked).toContainEqual(['a']);
+    expect(asked).toContainEqual(['b']);
+    expect(LONG.startsWith(passed[0] ?? '?')).toBe(true);
+    expect(passed[0]?.split(' ').length).toBeGreaterThan(256);
+    expect(vectors).toEqual(await hashVectors(['a', passed[0] ?? '', 'b'], 8));
+  });
+
+  test('is not cut in the middle of a character', () => {
+    const message = 'maximum context length is 50 tokens, however you requested 100 tokens';
+    for (const text of ['a😀'.repeat(20), '😀'.repeat(20), '😀'.repeat(21)]) {
+      const cut = cutText(text, message) ?? '';
+      expect(Buffer.from(cut).toString()).toBe(cut);
+      expect(text.startsWith(cut)).toBe(true);
+    }
+    expect(cutText('x', message)).toBeUndefined();
+    expect(cutText('some text', 'Input is not acceptable.')).toBeUndefined();
+  });
+});
+
 describe('an abort', () => {
   test.each([
     ['a request', { kind: 'silent' }],
@@ -187,6 +237,13 @@ describe('an abort', () => {
     expect(server.requests).toHaveLength(1);
   });
 
+  test('with a reason that is no error keeps it', async () => {
+    const server = await scripted();
+    const provider = await openAt(server, 'openai');
+    await expect(provider.embed(TEXTS, { ...DOCUMENT, signal: AbortSignal.abort('enough') })).rejects.toBe('enough');
+    expect(server.requests).toEqual([]);
+  });
+
   test('by close ends what is in flight', async () => {
     const server = await scripted();
     const provider = await openAt(server, 'openai', { env: { EMBEDDING_REQUEST_TIMEOUT: '1h' } });
@@ -196,61 +253,5 @@ describe('an abort', () => {
     await provider.close();
     expect(await work).toMatchObject({ code: 'provider_closed' });
     expect(await failureOf(provider.embed(TEXTS, DOCUMENT))).toMatchObject({ code: 'provider_closed' });
-  });
-});
-
-describe('the ledger', () => {
-  function recording(): UsageLedger & { readonly calls: unknown[] } {
-    const calls: unknown[] = [];
-    return {
-      calls,
-      admit: async (tokens) => void calls.push(['admit', tokens]),
-      settle: async (admitted, usage) => void calls.push(['settle', admitted, usage]),
-    };
-  }
-
-  test('hears of every attempt what it took: as counted, nothing when refused, the estimate when the answer was lost', async () => {
-    const server = await scripted();
-    const ledger = recording();
-    const provider = await openAt(server, 'openai', { ledger });
-    server.script(status(500), { kind: 'cut' });
-    const { tokens } = await provider.embed(['four words of text'], DOCUMENT);
-    const [, estimate] = ledger.calls[0] as [string, number];
-    const settled = (count: number) => ['settle', estimate, { requests: 1, tokens: count }];
-    const admit = ['admit', estimate];
-    expect(ledger.calls).toEqual([admit, settled(0), admit, settled(estimate), admit, settled(4)]);
-    expect(tokens).toBe(4);
-  });
-
-  test('that is out of money ends the work with its own error, before any request', async () => {
-    const server = await scripted();
-    const out = new InterruptedError('budget_reached', 'The budget is reached.');
-    const ledger = { ...recording(), admit: async () => Promise.reject(out) };
-    const provider = await openAt(server, 'openai', { ledger });
-    expect(await failureOf(provider.embed(TEXTS, DOCUMENT))).toBe(out);
-    expect(server.requests).toEqual([]);
-  });
-});
-
-describe('concurrency', () => {
-  const texts = Array.from({ length: 40 }, (_, i) => `text ${i}`);
-
-  test('is EMBEDDING_MAX_REQUESTS at most, and used', async () => {
-    const server = await scripted();
-    server.rule = () => ({ kind: 'ok', delayMs: 10 });
-    const provider = await openAt(server, 'openai', { batchSize: 1, env: { EMBEDDING_MAX_REQUESTS: '4' } });
-    expect((await provider.embed(texts, DOCUMENT)).vectors).toEqual(await hashVectors(texts, 8));
-    expect(server.mostInFlight()).toBe(4);
-    expect(server.requests).toHaveLength(40);
-  });
-
-  test('shrinks while a service is busy, so that it refuses few and loses none', async () => {
-    const server = await scripted();
-    server.rule = ({ inFlight }) => (inFlight > 2 ? busy : { kind: 'ok', delayMs: 5 });
-    const provider = await openAt(server, 'openai', { batchSize: 1, maxRetries: 1 });
-    expect((await provider.embed(texts, DOCUMENT)).vectors).toEqual(await hashVectors(texts, 8));
-    const answered = new Set(server.requests.flatMap((request) => request.texts));
-    expect(answered.size).toBe(40);
-    expect(server.requests.every((request) => request.texts.length === 1)).toBe(true);
   });
 });
