@@ -52,6 +52,29 @@ it('an answer that a halved request brought is kept under its own text', async (
   expect(server.embedded()).toHaveLength(asked);
 });
 
+it('a text that had to be cut is counted as cut when it comes from the cache, and its neighbours are not', async () => {
+  const server = await scripted();
+  const cacheDir = await cacheDirectory();
+  const long = Array.from({ length: 900 }, (_, i) => `w${i}`).join(' ');
+  server.rule = ({ texts }) =>
+    texts.some((text) => text.split(' ').length > 512)
+      ? status(400, { error: { message: "Invalid 'input': maximum context length is 512 tokens." } })
+      : undefined;
+  const model = 'BAAI/bge-small-en-v1.5';
+  const first = await openAt(server, 'openai', { cacheDir, model });
+  const fresh = await first.embed(['a', long, 'b'], DOCUMENTS);
+  const asked = server.embedded().length;
+  const second = await openAt(server, 'openai', { cacheDir, model });
+  expect(await second.embed(['b', long, 'a'], DOCUMENTS)).toEqual({
+    vectors: fresh.vectors.toReversed(),
+    tokens: 0,
+    truncated: 1,
+  });
+  expect(fresh.truncated).toBe(1);
+  expect(await second.embed(['a', 'b'], DOCUMENTS)).toMatchObject({ truncated: 0 });
+  expect(server.embedded()).toHaveLength(asked);
+});
+
 it('a probe asks the service, whatever is kept', async () => {
   const server = await scripted();
   const provider = await openAt(server, 'openai', { cacheDir: await cacheDirectory() });
