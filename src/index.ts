@@ -34,7 +34,12 @@ export type {
   ModelFingerprint,
   ProviderHealth,
 } from './providers/types.ts';
-export { type ActiveModel, type ActiveModelOptions, withActiveModel } from './search/active-model.ts';
+export {
+  type ActiveModel,
+  type ActiveModelOptions,
+  type NamedEncoder,
+  withActiveModel,
+} from './search/active-model.ts';
 export { type SearchOptions, type SearchResult, searchTable } from './search/search.ts';
 export { transactionsOf } from './search/transactions-of.ts';
 export type { MigrationContext } from './state/context.ts';

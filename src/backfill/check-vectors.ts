@@ -1,24 +1,8 @@
 import { IntegrityError } from '../errors.ts';
 import type { ModelFingerprint } from '../providers/types.ts';
-import { norm } from '../vector/math.ts';
 import type { Produced, SourceRow } from './types.ts';
 
-const NORM_TOLERANCE = 0.01;
 const COLLAPSE_MIN_ROWS = 8;
-
-/** Why a vector must not be stored; undefined when it may. Zero vectors above all: cosine indexes leave them out without a word. */
-export function vectorFault(
-  vector: Float32Array,
-  model: Pick<ModelFingerprint, 'dimensions' | 'normalize'>,
-): string | undefined {
-  if (vector.length !== model.dimensions) return `${vector.length} dimensions instead of ${model.dimensions}`;
-  // One pass tells all three: squares of float32 values neither overflow nor vanish in double precision.
-  const length = norm(vector);
-  if (!Number.isFinite(length)) return 'NaN or infinite values';
-  if (length === 0) return 'all values are zero';
-  if (model.normalize && Math.abs(length - 1) > NORM_TOLERANCE) return `norm ${length.toFixed(4)} instead of 1`;
-  return undefined;
-}
 
 /**
  * Refuses a batch in which a model gives one vector for different token sequences: in more than half of at least 8 different ones.

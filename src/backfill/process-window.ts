@@ -1,6 +1,7 @@
 import type { MigrationContext } from '../state/context.ts';
 import { quarantineRows } from '../state/quarantine.ts';
-import { refuseCollapse, vectorFault } from './check-vectors.ts';
+import { vectorFault } from '../vector/vector-fault.ts';
+import { refuseCollapse } from './check-vectors.ts';
 import { withRetries } from './retry.ts';
 import { textHash } from './text-hash.ts';
 import type { SourceRow, VectorSource } from './types.ts';

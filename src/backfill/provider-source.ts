@@ -1,4 +1,5 @@
 import { ModelError, messageOf, ProviderError } from '../errors.ts';
+import { assertOneVectorEach } from '../providers/one-vector-each.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
 import type { Produced, ProducedBatch, SourceRow, VectorSource } from './types.ts';
 
@@ -59,13 +60,7 @@ async function embedOnce(
   signal: AbortSignal | undefined,
 ): Promise<TextResults> {
   const result = await provider.embed(texts, { kind: 'document', signal });
-  if (result.vectors.length !== texts.length) {
-    throw new ProviderError(
-      'wrong_cardinality',
-      `${provider.model.name} returned ${result.vectors.length} vectors for ${texts.length} texts.`,
-      { retryable: false, step: 'fill' },
-    );
-  }
+  assertOneVectorEach(provider.model, result.vectors, texts);
   const produced = result.vectors.map(
     (vector, i): Produced => ({ kind: 'vector', vector, tokenKey: result.tokenKeys?.[i] }),
   );

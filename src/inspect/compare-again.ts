@@ -1,3 +1,4 @@
+import { cosineLimit } from '../providers/cosine-limit.ts';
 import type { EmbeddingProvider, ModelFingerprint } from '../providers/types.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
 import { embeddableSql } from '../sql/pending.ts';
@@ -55,13 +56,6 @@ interface Suspect extends StoredRow {
 const WINDOW_ROWS = 500;
 const MAX_MISMATCHES = 100;
 
-/** Agreement of a text embedded twice: dynamic int8 depends on what else is in the batch, the others only on rounding. */
-export function cosineLimit(model: Pick<ModelFingerprint, 'provider' | 'dtype'>): number {
-  if (model.provider !== 'local') return 1 - 1e-6;
-  if (model.dtype === 'int8') return 0.96;
-  return model.dtype === 'fp16' ? 0.999 : 0.9999;
-}
-
 /** Embeds rows again and compares with what is stored. */
 export async function compareAgain(
   ctx: MigrationContext,
@@ -81,7 +75,8 @@ export async function compareAgain(
   for await (const window of windows) {
     provider ??= await options.provider();
     limit = cosineLimit(provider.model);
-    const { vectors } = await provider.embed(
+    // What is compared with is computed now, never read back.
+    const { vectors } = await (provider.kept?.service ?? provider).embed(
       window.map((row) => row.text),
       { kind: 'document', signal: ctx.signal },
     );

@@ -7,6 +7,7 @@ import { listRecords, type MigrationRecord, type NewIndex, type SavedBackup } fr
 import { newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
 import { stateExists } from '../state/schema.ts';
 import { followText } from '../state/text-column.ts';
+import { readUsage, type SpentUsage } from '../state/usage.ts';
 import { annIndexesOn } from './facts.ts';
 import { listEvents, type MigrationEvent } from './list-events.ts';
 import { type ReconciledMigration, reconcile, type StatusPhase } from './reconcile.ts';
@@ -45,6 +46,8 @@ export interface Status {
   /** Who works at present; null when nobody does. */
   readonly lease: { readonly holder: string; readonly step: string; readonly expired: boolean } | null;
   readonly backups: readonly SavedBackup[];
+  /** At services, in all runs of this migration; null where nothing was. */
+  readonly spent: SpentUsage | null;
   /** Newest first. */
   readonly lastEvents: readonly MigrationEvent[];
   /** Where the state and the catalog do not agree. */
@@ -87,6 +90,7 @@ export async function readStatus(ctx: MigrationContext): Promise<Status> {
     missingOld: await missingOld(ctx, table, extension, seen.record),
     lease: hasState ? await currentLease(ctx) : null,
     backups: seen.record?.backups ?? [],
+    spent: (hasState ? await readUsage(ctx) : undefined) ?? null,
     lastEvents: hasState ? await listEvents(db, runtime.stateSchema, definition.id, SHOWN_EVENTS) : [],
     warnings: seen.warnings,
   };

@@ -1,3 +1,4 @@
+import { isRemote } from '../config/provider-names.ts';
 import type { ModelReference } from '../config/types.ts';
 import { ModelError } from '../errors.ts';
 import { openLocalModel } from '../models/local-model.ts';
@@ -7,6 +8,7 @@ import { localProvider } from './local.ts';
 import type { ProviderOptions } from './provider-options.ts';
 import { openRemote } from './remote/open-remote.ts';
 import type { EmbeddingProvider } from './types.ts';
+import { cachedProvider } from './vector-cache/cached-provider.ts';
 
 /**
  * Opens the provider that `reference` names and checks it against the dimensions asked for. The caller closes it.
@@ -18,9 +20,18 @@ export async function createProvider(
 ): Promise<EmbeddingProvider> {
   const provider = await openProvider(reference, options);
   const problem = mismatch(reference, provider);
-  if (problem === undefined) return provider;
+  if (problem === undefined) return withVectorCache(provider, options);
   await provider.close();
   throw problem;
+}
+
+/** Vectors that cost money are kept unless that is switched off, those of a local model when it is asked for. */
+function withVectorCache(provider: EmbeddingProvider, options: ProviderOptions): EmbeddingProvider {
+  const { cacheDir, remote, onWarning = options.onNotice } = options;
+  const mode = remote?.vectorCache ?? 'auto';
+  const isKept = isRemote(provider.model.provider) || (mode === 'on' && provider.model.provider === 'local');
+  if (cacheDir === undefined || mode === 'off' || !isKept) return provider;
+  return cachedProvider(provider, { cacheDir, onWarning });
 }
 
 async function openProvider(

@@ -17,7 +17,7 @@ export interface ProviderOptions {
   readonly modelsDir?: string | undefined;
   /** A lock file that the model's files must agree with, where it names the model. */
   readonly modelLock?: string | undefined;
-  /** Where calibrations are kept; without it every process that embeds much calibrates anew. */
+  /** Where calibrations and paid vectors are kept; without it every process that embeds much calibrates anew, and nothing paid is kept. */
   readonly cacheDir?: string | undefined;
   /** How services are asked: URL, keys, limits. Needed by the providers that are asked over the network. */
   readonly remote?: RemoteSettings | undefined;
@@ -27,6 +27,8 @@ export interface ProviderOptions {
   readonly ledger?: UsageLedger | undefined;
   /** Told the device that is really used, and when memory ran out. */
   readonly onNotice?: ((message: string) => void) | undefined;
+  /** Told what goes on, but not as it should: paid vectors that cannot be kept. `onNotice` is told unless said. */
+  readonly onWarning?: ((message: string) => void) | undefined;
 }
 
 /** What the environment says about how a model runs. */

@@ -42,6 +42,20 @@ export interface EmbedOptions {
   readonly signal?: AbortSignal | undefined;
   /** Texts an inference batch at most, where the provider batches; its own choice unless said. */
   readonly batchSize?: number | undefined;
+  /**
+   * Called, and waited for, with each part of the result as soon as it is there and checked: it was paid for, and what is kept of it survives
+   * the failure of the rest. Providers that answer all at once need not.
+   */
+  readonly onAnswer?: ((answer: Answer) => Promise<void>) | undefined;
+}
+
+/** A part of a result: what one request brought. */
+export interface Answer {
+  /** Positions in the texts that were given. */
+  readonly positions: readonly number[];
+  /** One a position. */
+  readonly vectors: readonly Float32Array[];
+  readonly truncated: number;
 }
 
 /** What one request to a service took. */
@@ -62,6 +76,22 @@ export interface UsageLedger {
   settle(admitted: number, usage: Usage): Promise<void>;
 }
 
+/** Fixed texts with the vectors that a model made of them: another model makes others. */
+export interface Canary {
+  readonly texts: readonly string[];
+  readonly vectors: readonly Float32Array[];
+}
+
+/** What is kept on this machine of a provider's vectors. */
+export interface KeptVectors {
+  /** The provider without what is kept: for whoever wants to know what it makes of a text now. */
+  readonly service: EmbeddingProvider;
+  /** Gives up what another model made under the same name: `canary` is what the service makes now. */
+  agree(canary: Canary): Promise<void>;
+  /** Gives up everything. */
+  forget(): Promise<void>;
+}
+
 /** Text to vectors. Implementations never block the event loop for long and never return a vector that they did not compute. */
 export interface EmbeddingProvider {
   readonly model: ModelFingerprint;
@@ -69,6 +99,8 @@ export interface EmbeddingProvider {
   readonly device?: string | undefined;
   /** Tokens of a text at most, where it is known; longer texts are cut there. */
   readonly maxTokens?: number | undefined;
+  /** Undefined where every text is computed anew. */
+  readonly kept?: KeptVectors | undefined;
   /** @throws ProviderError or ModelError; never resolves with fewer vectors than texts. */
   embed(texts: readonly string[], options: EmbedOptions): Promise<EmbedResult>;
   probe(): Promise<ProviderHealth>;

@@ -2,7 +2,10 @@ import type { MigrationDefinition } from '../config/types.ts';
 import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import type { Queryable } from '../db/types.ts';
 import { DatabaseError, messageOf } from '../errors.ts';
+import type { ModelFingerprint } from '../providers/types.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
+import type { StoredFingerprint } from '../state/models.ts';
+import { assertSameModel } from './same-model.ts';
 import { vectorLiteral } from './vector-literal.ts';
 
 /** Anything that runs a function in a transaction: reembed's own Database, or an application's pool through `transactionsOf`. */
@@ -16,11 +19,17 @@ export type EncodeTexts = (
   options: { readonly kind: 'document' | 'query' },
 ) => Promise<readonly ArrayLike<number>[]>;
 
+/** An encoder that says which model it is, e.g. an `EmbeddingsService`: refused when the vectors are another model's. */
+export interface NamedEncoder {
+  readonly model: ModelFingerprint;
+  encodeTexts(...args: Parameters<EncodeTexts>): ReturnType<EncodeTexts>;
+}
+
 export interface ActiveModelOptions {
   /** The migration as `reembed.config.ts` pins it. */
   readonly migration: Pick<MigrationDefinition, 'id' | 'column'>;
   /** The encoders of both models; only the active one's is called. */
-  readonly encoders: { readonly old: EncodeTexts; readonly new: EncodeTexts };
+  readonly encoders: { readonly old: EncodeTexts | NamedEncoder; readonly new: EncodeTexts | NamedEncoder };
   /** `reembed` unless REEMBED_STATE_SCHEMA says otherwise. */
   readonly stateSchema?: string;
 }
@@ -43,7 +52,8 @@ export interface ActiveModel {
  *
  * `work` may run twice; it must do nothing that a rollback does not undo.
  *
- * @throws DatabaseError `state_denied` when the application's role may not read the state
+ * @throws DatabaseError `state_denied` when the application's role may not read the state; ModelError `model_differs` when an
+ *   encoder that says its model is not the one of the new vectors
  */
 export async function withActiveModel<T>(
   db: TransactionSource,
@@ -62,7 +72,7 @@ async function attempt<T>(
   // In a snapshot of the whole transaction the last look below would see nothing new.
   await tx.query('SET TRANSACTION ISOLATION LEVEL READ COMMITTED');
   const side = await readActiveSide(tx, schema, options.migration.id);
-  const encoder = options.encoders[side];
+  const encoder = await checkedEncoder(tx, schema, options, side);
   const result = await work({
     side,
     column: quoteIdentifier(options.migration.column),
@@ -75,6 +85,47 @@ async function attempt<T>(
   });
   await refuseSwapSince(tx, schema, options.migration.id, side);
   return result;
+}
+
+/** The side's encoder. Whose the old vectors are nobody has recorded, and a bare function says nothing of its model. */
+async function checkedEncoder(
+  tx: Queryable,
+  stateSchema: string,
+  { encoders, migration }: ActiveModelOptions,
+  side: 'old' | 'new',
+): Promise<EncodeTexts> {
+  const encoder = encoders[side];
+  if (typeof encoder === 'function') return encoder;
+  if (side === 'new') {
+    const served = await readServedModel(tx, stateSchema, migration.id);
+    assertSameModel(migration.column, served, encoder.model);
+  }
+  return (texts, options) => encoder.encodeTexts(texts, options);
+}
+
+async function readServedModel(
+  db: Queryable,
+  stateSchema: string,
+  migrationId: string,
+): Promise<StoredFingerprint | undefined> {
+  const models = `${quoteIdentifier(stateSchema)}.models`;
+  try {
+    const { rows } = await db.query<{ fingerprint: StoredFingerprint }>(
+      `SELECT m.fingerprint FROM ${models} m JOIN ${quoteIdentifier(stateSchema)}.migrations g ON g.model_id = m.id WHERE g.id = $1`,
+      [migrationId],
+    );
+    return rows[0]?.fingerprint;
+  } catch (cause) {
+    throw deniedOr(cause, stateSchema, models, 'says which model made the vectors');
+  }
+}
+
+function deniedOr(cause: unknown, stateSchema: string, table: string, what: string): unknown {
+  if (sqlStateOf(cause) !== SQLSTATE.insufficientPrivilege) return cause;
+  return new DatabaseError('state_denied', `This role may not read ${table}, which ${what}.`, {
+    hint: `Run "GRANT USAGE ON SCHEMA ${quoteIdentifier(stateSchema)} TO <role>; GRANT SELECT ON ${table} TO <role>;".`,
+    cause,
+  });
 }
 
 /** Whose vectors the application's column holds; `old` where the migration has not begun. @throws DatabaseError `state_denied` */
@@ -91,11 +142,7 @@ export async function readActiveSide(db: Queryable, stateSchema: string, migrati
     ]);
     return rows[0]?.active ?? 'old';
   } catch (cause) {
-    if (sqlStateOf(cause) !== SQLSTATE.insufficientPrivilege) throw cause;
-    throw new DatabaseError('state_denied', `This role may not read ${table}, which says which model is active.`, {
-      hint: `Run "GRANT USAGE ON SCHEMA ${quoteIdentifier(stateSchema)} TO <role>; GRANT SELECT ON ${table} TO <role>;".`,
-      cause,
-    });
+    throw deniedOr(cause, stateSchema, table, 'says which model is active');
   }
 }
 

@@ -7,6 +7,7 @@ import { parseIndexDefinition } from '../sql/index-definition.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import { defaultProbes, distanceOf } from '../sql/vector-index.ts';
 import type { MigrationContext } from '../state/context.ts';
+import { readModel, type StoredFingerprint } from '../state/models.ts';
 import type { MigrationRecord } from '../state/records.ts';
 import { findRecord, newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
 import { followText } from '../state/text-column.ts';
@@ -17,6 +18,8 @@ export interface SearchSide {
   /** The active side when this was read. */
   readonly active: 'old' | 'new';
   readonly target: VectorTarget;
+  /** The model that made the side's vectors, where the state knows it: not of vectors that were there before reembed. */
+  readonly model: StoredFingerprint | undefined;
   readonly distance: Distance;
   /** The approximate index on the column; undefined where there is none that is valid and whole. */
   readonly index: SearchIndex | undefined;
@@ -54,6 +57,8 @@ export async function readSearchSide(ctx: MigrationContext, wanted: 'old' | 'new
     side,
     active,
     target,
+    model:
+      side === 'new' && record?.modelId ? await readModel(ctx.db, ctx.runtime.stateSchema, record.modelId) : undefined,
     distance: index?.distance ?? distance ?? savedDistance(record) ?? oldDistance(ctx, table) ?? 'cosine',
     index: index === undefined ? undefined : searchIndex(index, record),
   };

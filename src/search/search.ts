@@ -4,6 +4,7 @@ import type { MigrationContext } from '../state/context.ts';
 import { isZeroVector } from '../vector/math.ts';
 import { refuseSwapSince, retryAfterSwap } from './active-model.ts';
 import { applySettings, nearest, type SearchHit, type SearchPath, searchSettings } from './nearest.ts';
+import { assertSameModel } from './same-model.ts';
 import { readSearchSide, type SearchIndex, type SearchSide } from './search-side.ts';
 
 /** The models of both sides, opened when a text has to be embedded by one. */
@@ -37,6 +38,7 @@ export interface SearchResult {
  * Finds the rows nearest to a text, before the swap and after it, by the old vectors or the new ones.
  *
  * @throws ConfigError `no_provider` for a text when the side's model is not configured
+ * @throws ModelError `model_differs` when a text would be embedded by another model than the vectors
  * @throws PreflightError `not_expanded`, `old_column_gone`
  */
 export async function searchTable(ctx: MigrationContext, options: SearchOptions): Promise<SearchResult> {
@@ -82,7 +84,7 @@ export async function queryVectors(
   signal: AbortSignal | undefined,
 ): Promise<Float32Array[]> {
   const texts = queries.filter((query) => typeof query === 'string');
-  const embedded = texts.length === 0 ? [] : await embedQueries(texts, side.side, providers, signal);
+  const embedded = texts.length === 0 ? [] : await embedQueries(texts, side, providers, signal);
   let next = 0;
   return queries.map((query) => {
     const vector = typeof query === 'string' ? embedded[next++] : query;
@@ -98,7 +100,7 @@ export async function queryVectors(
 
 async function embedQueries(
   texts: readonly string[],
-  side: 'old' | 'new',
+  { side, target, model }: SearchSide,
   providers: SideProviders,
   signal: AbortSignal | undefined,
 ): Promise<readonly Float32Array[]> {
@@ -117,5 +119,6 @@ async function embedQueries(
     );
   }
   const provider = await open();
+  assertSameModel(`${target.schema}.${target.table}.${target.column}`, model, provider.model);
   return (await provider.embed(texts, { kind: 'query', signal })).vectors;
 }

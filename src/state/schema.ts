@@ -2,10 +2,11 @@ import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import type { Database, Queryable } from '../db/types.ts';
 import { PreflightError } from '../errors.ts';
 import { quoteIdentifier, quoteLiteral } from '../sql/identifiers.ts';
+import { spendingTables } from './spending-tables.ts';
 import { refuseNewerState, STATE_VERSION } from './state-version.ts';
 
 /** In an order in which they can be dropped together. */
-const TABLES = ['quarantine', 'events', 'leases', 'migrations', 'models', 'meta'] as const;
+const TABLES = ['quarantine', 'events', 'leases', 'usage', 'canaries', 'migrations', 'models', 'meta'] as const;
 
 /** Every table has a primary key, so that publications FOR ALL TABLES go on working. A change here is a version of its own: `state-version.ts`. */
 function createStatements(schema: string): string[] {
@@ -35,6 +36,7 @@ function createStatements(schema: string): string[] {
     `CREATE TABLE IF NOT EXISTS ${s}.events (
        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, migration_id text NOT NULL, at timestamptz NOT NULL DEFAULT now(),
        kind text NOT NULL, detail jsonb NOT NULL DEFAULT '{}')`,
+    ...spendingTables(s),
     `INSERT INTO ${s}.meta (key, value) VALUES ('version', ${quoteLiteral(String(STATE_VERSION))}) ON CONFLICT DO NOTHING`,
   ];
 }
@@ -102,7 +104,7 @@ export async function dropUnusedState(db: Database, schema: string): Promise<voi
     const { rows } = await tx.query(`SELECT 1 FROM ${s}.migrations LIMIT 1`);
     if (rows.length > 0) return false;
     const own = await tx.query(`SELECT 1 FROM ${s}.meta WHERE key = 'schema' AND value = 'created'`);
-    await tx.query(`DROP TABLE ${TABLES.map((table) => `${s}.${table}`).join(', ')}`);
+    await tx.query(`DROP TABLE IF EXISTS ${TABLES.map((table) => `${s}.${table}`).join(', ')}`);
     return own.rows.length > 0 && (await isEmptySchema(tx, schema));
   });
   // Never CASCADE: what came in since the look above stays, and the schema with it.

@@ -4,9 +4,10 @@ import type { Queryable } from '../db/types.ts';
 import { BusyError, PreflightError, type Step } from '../errors.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import { type MigrationContext, throwIfStopped } from './context.ts';
+import { spendingTables } from './spending-tables.ts';
 
 /** Raised with every change of the state's tables, together with a step in UPGRADES; a newer one than this is refused. */
-export const STATE_VERSION = 2;
+export const STATE_VERSION = 3;
 
 /** The statements that lead from a version to the next, for the quoted schema. */
 const UPGRADES: ReadonlyMap<number, (schema: string) => string> = new Map([
@@ -16,6 +17,7 @@ const UPGRADES: ReadonlyMap<number, (schema: string) => string> = new Map([
     (schema) => `ALTER TABLE ${schema}.migrations ALTER COLUMN table_oid TYPE pg_catalog.regclass;
       ALTER TABLE ${schema}.leases ADD COLUMN knex_lock text`,
   ],
+  [2, (schema) => spendingTables(schema).join('; ')],
 ]);
 
 /** Requests of the application read the state: nobody waits behind us for longer. */

@@ -13,7 +13,7 @@ const PINNED = [
 
 /**
  * Refuses to go on with a migration whose columns the configuration names differently than when it was started: what is there was made
- * for the old ones. The model may change; its rows are then embedded again.
+ * for the old ones. The model may change as long as none of its vectors is there: see `adopt-model.ts`.
  *
  * @throws PreflightError `definition_changed`
  */

@@ -9,80 +9,47 @@ import { plural } from '../plural.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import type { Lease } from '../state/lease.ts';
-import { readModel, registerModel } from '../state/models.ts';
-import { clearQuarantine } from '../state/quarantine.ts';
-import type { MigrationRecord } from '../state/records.ts';
 import { type ResolvedMigration, resolveMigration } from '../state/resolve.ts';
 import { updateUnderLease } from '../state/update-under-lease.ts';
 import { restoreMatching } from '../swap/restore.ts';
-import { servedModelChanged } from './definition-change.ts';
+import { adoptModel, recordedModel } from './adopt-model.ts';
 import type { LazyProvider } from './provider.ts';
+import { isUnwatched, type ModelWatch, watchModel } from './watch-model.ts';
 
 /** Above so many rows an exact count for the progress line is not worth its scan. */
 const EXACT_COUNT_LIMIT = 100_000;
 const EXACT_COUNT_BYTES = 64 * 2 ** 20;
 
-/** Embeds what is pending in the column of the new vectors, before or after the swap; undefined when nothing is. */
+/**
+ * Embeds what is pending in the column of the new vectors, before or after the swap; undefined when nothing is.
+ *
+ * @throws ModelError `model_differs` when vectors of another model are there; IntegrityError `model_changed` when a service has come to run another
+ */
 export async function embedPending(
   ctx: MigrationContext,
   lease: Lease,
   provider: LazyProvider,
 ): Promise<BackfillResult | undefined> {
   const resolved = await resolveMigration(ctx);
-  const known = await recordedModel(ctx, resolved.record);
-  if (known === 0) await refuseToMix(ctx, resolved.record, ctx.definition.model);
+  const known = await recordedModel(ctx, resolved);
   const { id, cursor } = resolved.record;
   // The cursor is that of the recorded model's walk.
-  if (!(await hasPending(ctx.db, resolved.target, known, id, known === 0 ? null : cursor))) return undefined;
+  const pending = await hasPending(ctx.db, resolved.target, known, id, known === 0 ? null : cursor);
+  // A run may have ended before what it wrote last was looked at.
+  if (!pending && !(await isUnwatched(ctx))) return undefined;
   const opened = await provider.get();
   const modelId = await adoptModel(ctx, resolved, lease, opened);
+  const watch = await watchModel(ctx, lease, opened, modelId, { toWrite: pending });
+  if (!pending) return undefined;
   await takeBackBackups(ctx, resolved, modelId, lease);
-  return backfill(ctx, lease, opened, modelId);
-}
-
-/** The recorded model's id while the configuration still names that model, else 0: then every row with text is pending. */
-async function recordedModel(ctx: MigrationContext, record: MigrationRecord): Promise<number> {
-  if (record.modelId === null) return 0;
-  const fingerprint = await readModel(ctx.db, ctx.runtime.stateSchema, record.modelId);
-  const { provider, model, dimensions, revision } = ctx.definition;
-  const same =
-    fingerprint?.provider === provider &&
-    fingerprint.configuredAs === model &&
-    fingerprint.dimensions === dimensions &&
-    (revision === undefined || fingerprint.revision === revision);
-  return same ? record.modelId : 0;
-}
-
-/** After the swap another model's vectors would stand among those that are served. */
-async function refuseToMix(ctx: MigrationContext, record: MigrationRecord, model: string): Promise<void> {
-  if (record.active === 'old' || record.modelId === null) return;
-  const served = await readModel(ctx.db, ctx.runtime.stateSchema, record.modelId);
-  throw servedModelChanged(record, served?.configuredAs, model);
-}
-
-async function adoptModel(
-  ctx: MigrationContext,
-  resolved: ResolvedMigration,
-  lease: Lease,
-  provider: EmbeddingProvider,
-): Promise<number> {
-  const { db, runtime } = ctx;
-  const fingerprint = { ...provider.model, configuredAs: ctx.definition.model };
-  const modelId = await registerModel(db, runtime.stateSchema, fingerprint);
-  const { record } = resolved;
-  if (record.modelId !== modelId) {
-    await refuseToMix(ctx, record, ctx.definition.model);
-    if (record.modelId !== null) {
-      // What one model failed on is no fault of another.
-      await clearQuarantine(db, runtime.stateSchema, record.id);
-      ctx.onProgress({
-        kind: 'warning',
-        message: `The model changed since the last run: rows that the other model made are embedded again.`,
-      });
-    }
-    await updateUnderLease(ctx, lease, { modelId, cursor: null, rowsWritten: 0 });
+  try {
+    const result = await backfill(ctx, lease, opened, modelId, watch);
+    await watch?.finish();
+    return result;
+  } catch (error) {
+    // Only now nobody writes any more.
+    throw (await watch?.failure()) ?? error;
   }
-  return modelId;
 }
 
 /** Vectors that an undone backfill left in a backup are taken back where model and text are still the same. */
@@ -112,6 +79,7 @@ async function backfill(
   lease: Lease,
   provider: EmbeddingProvider,
   modelId: number,
+  watch: ModelWatch | undefined,
 ): Promise<BackfillResult> {
   const { definition } = ctx;
   const { record, table, target, extension } = await resolveMigration(ctx);
@@ -131,10 +99,11 @@ async function backfill(
       tokens: record.tokens + changes.tokens,
       truncated: record.truncated + changes.truncated,
     });
+  const source = providerSource(provider);
   const result = await runBackfill({
     ctx,
     to: { target, modelId, vectorOid: extension.vectorOid, fence: { migrationId: definition.id, token: lease.token } },
-    source: providerSource(provider),
+    source: watch?.watch(source) ?? source,
     cursor: record.cursor,
     rowsDone,
     rowsTotal,

@@ -1,8 +1,10 @@
+import { isRemote } from '../config/provider-names.ts';
 import type { ModelReference } from '../config/types.ts';
 import { createProvider } from '../providers/create-provider.ts';
 import { providerOptions } from '../providers/provider-options.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
 import type { MigrationContext } from '../state/context.ts';
+import { type MigrationLedger, openLedger } from './usage-ledger.ts';
 
 /** A provider that is made when it is first needed: with nothing to embed no model is loaded and no key is asked for. */
 export interface LazyProvider {
@@ -16,11 +18,16 @@ export function lazyProvider(
   reference: ModelReference & { readonly revision?: string | undefined },
 ): LazyProvider {
   let provider: Promise<EmbeddingProvider> | undefined;
-  const open = (): Promise<EmbeddingProvider> =>
-    createProvider(reference, {
+  let ledger: MigrationLedger | undefined;
+  const open = async (): Promise<EmbeddingProvider> => {
+    if (isRemote(reference.provider)) ledger = await openLedger(ctx, reference);
+    return createProvider(reference, {
       ...providerOptions(ctx.runtime),
+      ledger,
       onNotice: (message) => ctx.onProgress({ kind: 'notice', message }),
+      onWarning: (message) => ctx.onProgress({ kind: 'warning', message }),
     });
+  };
   return {
     get() {
       provider ??= open();
@@ -29,6 +36,7 @@ export function lazyProvider(
     async close() {
       const opened = await provider?.catch(() => undefined);
       await opened?.close();
+      await ledger?.close();
     },
   };
 }

@@ -104,6 +104,22 @@ describe('searchTable', () => {
     await expect(search({ limit: 0 })).rejects.toThrow('limit is a whole number from 1, got 0');
   });
 
+  it('refuses a text to another model than the vectors’, with both named; a vector it takes as it is', async () => {
+    await migrate();
+    await chain.db.query(
+      `UPDATE reembed.models SET fingerprint = fingerprint || '{"revision": "0"}', fingerprint_hash = 'other'`,
+    );
+    await expect(searchTable(chain.context(), { query: textOf(9), providers })).rejects.toMatchObject({
+      name: 'ModelError',
+      code: 'model_differs',
+      message:
+        'public.segments.embedding holds vectors of hash hash/384 (384 dimensions, revision 0, fp32), the text would be embedded by hash hash/384 (384 dimensions, revision 1, fp32): revision is 1, was 0.',
+    });
+    const [vector] = await encoder(384)([textOf(9)], { kind: 'query' });
+    const { hits } = await searchTable(chain.context(), { query: vector ?? new Float32Array(), providers });
+    expect(hits[0]?.key).toEqual(['9']);
+  });
+
   it('leaves no setting behind', async () => {
     await searchTable(chain.context(), { query: textOf(1), exact: true, providers });
     const { rows } = await chain.db.query(`SELECT current_setting('enable_indexscan') AS value`);
@@ -166,6 +182,30 @@ describe('withActiveModel', () => {
     expect(await nearest()).toEqual(['new', '321']);
     await undoCutOver(chain.context());
     expect(await nearest()).toEqual(['old', '321']);
+  });
+
+  it('refuses a service of another model than the vectors’, and takes the right one', async () => {
+    await migrate();
+    const named = (dimensions: number) => ({
+      model: hashProvider(`hash/${dimensions}`).model,
+      encodeTexts: encoder(dimensions),
+    });
+    const ask = (dimensions: number) =>
+      withActiveModel(
+        chain.db,
+        { ...active, encoders: { old: active.encoders.old, new: named(dimensions) } },
+        async ({ column, encode, db }) => {
+          const { rows } = await db.query(`SELECT id FROM segments ORDER BY ${column} <=> $1::vector LIMIT 1`, [
+            await encode(textOf(321)),
+          ]);
+          return rows;
+        },
+      );
+    expect(await ask(384)).toEqual([{ id: '321' }]);
+    await expect(ask(64)).rejects.toMatchObject({
+      code: 'model_differs',
+      message: expect.stringContaining('embedding holds vectors of hash hash/384 (384 dimensions'),
+    });
   });
 
   it('writes rows with the active model', async () => {

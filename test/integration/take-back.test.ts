@@ -9,6 +9,7 @@ import { verify } from '../../src/inspect/verify.ts';
 import { createProvider } from '../../src/providers/create-provider.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
 import type { EmbeddingProvider } from '../../src/providers/types.ts';
+import { registerModel } from '../../src/state/models.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
@@ -83,25 +84,16 @@ describe('006 undone and done again', () => {
   });
 
   it('takes back of two models only what the present one made', async () => {
-    // A half-done change of model, undone: the backup holds vectors of both.
-    const model = await otherModel();
-    const stop = new AbortController();
-    const other = contextFor(model, { batchRows: 10 });
-    const stopped: Context = {
-      ...other,
-      signal: stop.signal,
-      onProgress: (event) => {
-        if (event.kind === 'rows' && event.done >= 1_000) stop.abort();
-      },
-    };
-    await expect(fill(stopped)).rejects.toMatchObject({ name: 'InterruptedError' });
-    const { done } = (await readStatus(other)).rows;
-    expect(done).toBeLessThan(ROWS);
-    await undoFill(contextFor(model));
-    const again = contextFor(model);
-    await fill(again);
-    expect(messages(again)).toContainEqual(expect.stringMatching(new RegExp(`^${done} vectors came back`)));
-    expect(await wrongByOther('embedding_384')).toEqual([]);
+    // As an older reembed left it, which went on when the model changed: vectors of both under one column.
+    const other = await registerModel(chain.db, 'reembed', { provider: 'file', name: 'other.f32', dimensions: 384 });
+    await chain.db.query('UPDATE segments SET embedding_384_model = $1, embedding_384_at = now() WHERE id > 1000', [
+      other,
+    ]);
+    await undoFill(contextFor());
+    const again = contextFor();
+    expect((await fill(again)).run).toMatchObject({ written: ROWS - 1_000 });
+    expect(messages(again)).toContainEqual(expect.stringMatching(/^1000 vectors came back/));
+    expect(await wrongVectors(chain.db, SEGMENTS, 'embedding_384')).toEqual([]);
   });
 
   it('writes no backup where REEMBED_BACKUP=none says so, and embeds all of it again', async () => {
@@ -167,17 +159,57 @@ describe('a table that is half done', () => {
     expect(await wrongVectors(chain.db, SEGMENTS, 'embedding_384')).toEqual([]);
   });
 
-  it('is done all over when the configuration names another model of the same dimensions', async () => {
+  it('is never taken for done by another model of the same dimensions: refused with both named, and done all over once it is cleared', async () => {
+    await expand(contextFor());
+    const done = await fillSome();
+    const model = await otherModel();
+    for (const step of [fill, cutOver]) {
+      await expect(step(contextFor(model))).rejects.toMatchObject({
+        name: 'ModelError',
+        code: 'model_differs',
+        message: `public.segments.embedding_384 holds vectors of hash hash/384 (384 dimensions, revision 1, fp32), the configuration now makes those of file ${model.model} (384 dimensions): provider is file, was hash; name is ${model.model}, was hash/384.`,
+        hint: expect.stringContaining('"reembed down --to 005"'),
+      });
+    }
+    expect((await readStatus(contextFor())).rows).toMatchObject({ done, pending: ROWS - done });
+    await undoFill(contextFor(model));
+    await fill(contextFor(model));
+    expect(await wrongByOther('embedding_384')).toEqual([]);
+    await cutOver(contextFor(model));
+    expect(await wrongByOther('embedding')).toEqual([]);
+  });
+
+  it('is refused to another version of its model, under the same name', async () => {
     await expand(contextFor());
     await fillSome();
-    const other = contextFor(await otherModel());
-    await fill(other);
-    expect(messages(other)).toContain(
-      'The model changed since the last run: rows that the other model made are embedded again.',
+    await chain.db.query(
+      `UPDATE reembed.models SET fingerprint = fingerprint || '{"revision": "0", "dtype": "fp16"}', fingerprint_hash = 'other'`,
+    );
+    await expect(fill(contextFor())).rejects.toMatchObject({
+      code: 'model_differs',
+      message:
+        'public.segments.embedding_384 holds vectors of hash hash/384 (384 dimensions, revision 0, fp16), the configuration now makes those of hash hash/384 (384 dimensions, revision 1, fp32): dtype is fp32, was fp16; revision is 1, was 0.',
+    });
+  });
+
+  it('is done over, and said so, when the file of its vectors was added to', async () => {
+    await expand(contextFor(await otherModel()));
+    await fill(contextFor(await otherModel()));
+    await insertSegments(chain.db, 3, 8);
+    const ctx = contextFor(await otherModel());
+    await fill(ctx);
+    expect(messages(ctx)).toContainEqual(
+      expect.stringMatching(/other\.f32 changed since the last run: its rows are embedded again\.$/),
     );
     expect(await wrongByOther('embedding_384')).toEqual([]);
-    await cutOver(other);
-    expect(await wrongByOther('embedding')).toEqual([]);
+  });
+
+  it('may change its model as long as no vector is there', async () => {
+    await expand(contextFor());
+    await fillSome();
+    await chain.db.query(`UPDATE segments SET text = 'new ' || text`);
+    await fill(contextFor(await otherModel()));
+    expect(await wrongByOther('embedding_384')).toEqual([]);
   });
 
   it('starts again cleanly after someone dropped the schema reembed', async () => {

@@ -1,7 +1,7 @@
 import type { Status } from '../../inspect/status.ts';
 import { plural } from '../../plural.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
-import { columns, count, number } from '../text.ts';
+import { columns, count, dollars, number } from '../text.ts';
 import { withMigration } from '../with-migration.ts';
 
 /** `reembed status`: where the migration stands, counted from the table. */
@@ -38,6 +38,7 @@ function describe(found: Status): string {
   for (const { name, kind, valid, column } of found.indexes) {
     lines.push(['Index', `${name} (${kind}) on ${column}${valid ? '' : ', INVALID'}`]);
   }
+  if (found.spent !== null) lines.push(['Spent', spentText(found.spent)]);
   for (const saved of found.backups)
     lines.push(['Backup', `${saved.path} (${saved.column}, ${count(saved.rows, 'row')})`]);
   if (found.lease !== null) {
@@ -46,4 +47,11 @@ function describe(found: Status): string {
   }
   for (const warning of found.warnings) lines.push(['Warning', warning]);
   return columns(lines);
+}
+
+function spentText({ requests, tokens, usd, unpricedTokens }: NonNullable<Status['spent']>): string {
+  const asked = `${count(requests, 'request')}, ${count(tokens, 'token')}`;
+  if (unpricedTokens > 0 && unpricedTokens === tokens) return `${asked}, price unknown (EMBEDDING_PRICE)`;
+  const rest = unpricedTokens === 0 ? '' : ` and ${count(unpricedTokens, 'token')} of unknown price (EMBEDDING_PRICE)`;
+  return `${asked}, ${dollars(usd)}${rest}`;
 }

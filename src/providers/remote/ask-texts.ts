@@ -13,6 +13,9 @@ export interface Question {
   readonly texts: readonly string[];
   readonly kind: EmbedOptions['kind'];
   readonly signal: AbortSignal;
+  /** Position of the first text in what was given to the provider. */
+  readonly from: number;
+  readonly onAnswer?: EmbedOptions['onAnswer'];
 }
 
 export interface Part {
@@ -49,7 +52,7 @@ export async function askTexts(service: Service, question: Question): Promise<Pa
   const isRefused = texts.length <= service.mostTexts;
   const middle = isRefused ? Math.ceil(texts.length / 2) : service.mostTexts;
   const left = await askTexts(service, { ...question, texts: texts.slice(0, middle) });
-  const right = await askTexts(service, { ...question, texts: texts.slice(middle) });
+  const right = await askTexts(service, { ...question, texts: texts.slice(middle), from: question.from + middle });
   // Only when both halves passed: else one text may be what is too large.
   if (isRefused) service.mostTexts = Math.min(service.mostTexts, middle);
   return {
@@ -63,8 +66,7 @@ async function askOneText(service: Service, question: Question, text: string): P
   let cut = text;
   for (;;) {
     try {
-      const part = await askOnce(service, { ...question, texts: [cut] });
-      return { ...part, truncated: cut === text ? 0 : 1 };
+      return await askOnce(service, { ...question, texts: [cut] }, cut === text ? 0 : 1);
     } catch (error) {
       const shorter = error instanceof ProviderError ? cutText(cut, error.message) : undefined;
       if (shorter === undefined) throw error;
@@ -74,7 +76,11 @@ async function askOneText(service: Service, question: Question, text: string): P
 }
 
 /** @throws RequestFailure `too-large`, and nothing else of that class */
-async function askOnce(service: Service, { texts, kind, signal }: Question): Promise<Part> {
+async function askOnce(
+  service: Service,
+  { texts, kind, signal, from, onAnswer }: Question,
+  truncated = 0,
+): Promise<Part> {
   const { protocol, sender } = service;
   const { url, model } = protocol;
   const estimate = estimatedTokens(texts, protocol.limits);
@@ -85,7 +91,8 @@ async function askOnce(service: Service, { texts, kind, signal }: Question): Pro
   });
   service.hasAnswered = true;
   const vectors = readVectors(protocol.vectors(answer), texts.length, model, shownUrl(url));
-  return { vectors, tokens: protocol.tokens(answer) ?? estimate, truncated: 0 };
+  await onAnswer?.({ positions: texts.map((_, i) => from + i), vectors, truncated });
+  return { vectors, tokens: protocol.tokens(answer) ?? estimate, truncated };
 }
 
 /**
@@ -95,7 +102,7 @@ async function askOnce(service: Service, { texts, kind, signal }: Question): Pro
 export async function blame(service: Service, error: unknown, question: Question): Promise<unknown> {
   if (!(error instanceof ProviderError) || error.scope !== 'text' || service.hasAnswered) return error;
   try {
-    await askTexts(service, { ...question, texts: ['ok'] });
+    await askTexts(service, { texts: ['ok'], kind: question.kind, signal: question.signal, from: 0 });
     return error;
   } catch (again) {
     if (!(again instanceof ProviderError)) return again;

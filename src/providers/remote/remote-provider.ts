@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { ProviderError } from '../../errors.ts';
+import { InterruptedError, ProviderError } from '../../errors.ts';
 import type { EmbeddingProvider, EmbedOptions, EmbedResult, ProviderHealth } from '../types.ts';
 import { openScope } from './abort-scope.ts';
 import { askTexts, blame, type Part, type Service } from './ask-texts.ts';
@@ -54,8 +54,10 @@ async function embedAll(
   const items = Math.min(service.mostTexts, options.batchSize ?? Number.POSITIVE_INFINITY);
   const requests = packRequests(texts, { ...service.protocol.limits, items });
   let failure: { readonly error: unknown } | undefined;
+  let next = 0;
   const asking = requests.map(async (request): Promise<Part> => {
-    const question = { texts: request, kind: options.kind, signal };
+    const question = { texts: request, kind: options.kind, signal, from: next, onAnswer: options.onAnswer };
+    next += request.length;
     try {
       return await askTexts(service, question);
     } catch (error) {
@@ -63,7 +65,8 @@ async function embedAll(
       // The first failure is the one to tell; the others' requests need not go on.
       failure = { error };
       failure = { error: await blame(service, error, question) };
-      scope.abort(failure.error);
+      // What was sent before a budget was reached is paid for: it may come.
+      if (!(error instanceof InterruptedError)) scope.abort(failure.error);
       return NOTHING;
     }
   });

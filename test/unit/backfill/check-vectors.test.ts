@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { refuseCollapse, vectorFault } from '../../../src/backfill/check-vectors.ts';
+import { refuseCollapse } from '../../../src/backfill/check-vectors.ts';
 import { hashProvider } from '../../../src/providers/hash.ts';
+import { vectorFault } from '../../../src/vector/vector-fault.ts';
 
 const model = hashProvider('hash/4').model;
 

@@ -1,0 +1,96 @@
+import { type ModelComparison, modelDiffers, spaceDifferences } from '../inspect/model-differences.ts';
+import type { EmbeddingProvider } from '../providers/types.ts';
+import { quoteIdentifier } from '../sql/identifiers.ts';
+import { tableSql, type VectorTarget } from '../sql/target.ts';
+import type { MigrationContext } from '../state/context.ts';
+import type { Lease } from '../state/lease.ts';
+import { readModel, registerModel } from '../state/models.ts';
+import { clearQuarantine } from '../state/quarantine.ts';
+import type { MigrationRecord } from '../state/records.ts';
+import type { ResolvedMigration } from '../state/resolve.ts';
+import { updateUnderLease } from '../state/update-under-lease.ts';
+import { servedModelChanged } from './definition-change.ts';
+
+/**
+ * The recorded model's id while the configuration still names that model, else 0: then every row with text is pending.
+ *
+ * @throws ModelError `model_differs` when vectors of the recorded one are there; PreflightError `served_model_changed` after the swap
+ */
+export async function recordedModel(ctx: MigrationContext, { record, target }: ResolvedMigration): Promise<number> {
+  if (record.modelId === null) return 0;
+  const stored = await readModel(ctx.db, ctx.runtime.stateSchema, record.modelId);
+  const { provider, model, dimensions, revision } = ctx.definition;
+  const same =
+    stored?.provider === provider &&
+    stored.configuredAs === model &&
+    stored.dimensions === dimensions &&
+    (revision === undefined || stored.revision === revision);
+  if (same) return record.modelId;
+  await refuseToMix(ctx, record);
+  // What the other model is beyond its name is not known before it is opened, and for this it need not be.
+  const present = { provider, name: model, dimensions, ...(revision !== undefined && { revision }) };
+  await refuseOther(ctx, record, target, { stored: { ...stored, name: stored?.configuredAs }, present, partial: true });
+  return 0;
+}
+
+/**
+ * The id of the opened model, which is the migration's from now on.
+ *
+ * @throws as `recordedModel`: under the same name it may be another version
+ */
+export async function adoptModel(
+  ctx: MigrationContext,
+  { record, target }: ResolvedMigration,
+  lease: Lease,
+  provider: EmbeddingProvider,
+): Promise<number> {
+  const { db, runtime } = ctx;
+  const present = { ...provider.model, configuredAs: ctx.definition.model };
+  const stored = record.modelId === null ? undefined : await readModel(db, runtime.stateSchema, record.modelId);
+  if (stored !== undefined && spaceDifferences(stored, present).length > 0) {
+    await refuseToMix(ctx, record);
+    await refuseOther(ctx, record, target, { stored, present });
+  }
+  const modelId = await registerModel(db, runtime.stateSchema, present);
+  if (record.modelId === modelId) return modelId;
+  await refuseToMix(ctx, record);
+  if (record.modelId !== null && (await hasVectorsOf(ctx, target, record.modelId))) {
+    const message = `${ctx.definition.model} changed since the last run: its rows are embedded again.`;
+    ctx.onProgress({ kind: 'warning', message });
+  }
+  // What one model failed on is no fault of another.
+  if (record.modelId !== null) await clearQuarantine(db, runtime.stateSchema, record.id);
+  await updateUnderLease(ctx, lease, { modelId, cursor: null, rowsWritten: 0 });
+  return modelId;
+}
+
+/** Whether a row has a vector of this model. */
+export async function hasVectorsOf(ctx: MigrationContext, target: VectorTarget, modelId: number): Promise<boolean> {
+  if (target.provenance === undefined) return false;
+  const { rows } = await ctx.db.query(
+    `SELECT 1 FROM ${tableSql(target)} t WHERE t.${quoteIdentifier(target.provenance.model)} = $1 LIMIT 1`,
+    [modelId],
+  );
+  return rows.length > 0;
+}
+
+/** After the swap another model's vectors would stand among those that are served. */
+async function refuseToMix(ctx: MigrationContext, record: MigrationRecord): Promise<void> {
+  if (record.active === 'old' || record.modelId === null) return;
+  const served = await readModel(ctx.db, ctx.runtime.stateSchema, record.modelId);
+  throw servedModelChanged(record, served?.configuredAs, ctx.definition.model);
+}
+
+async function refuseOther(
+  ctx: MigrationContext,
+  record: MigrationRecord,
+  target: VectorTarget,
+  models: ModelComparison,
+): Promise<void> {
+  if (record.modelId === null || !(await hasVectorsOf(ctx, target, record.modelId))) return;
+  const where = `${target.schema}.${target.table}.${target.column}`;
+  throw modelDiffers([`${where} holds vectors of`, 'the configuration now makes those of'], models, {
+    step: 'fill',
+    hint: 'Set the configuration back and run the same command again, or give up what is there and begin anew: "reembed down --to 005" (or "npx knex migrate:down"), then "reembed up".',
+  });
+}
