@@ -8,7 +8,10 @@ import { planMigration } from '../../src/steps/plan-migration.ts';
 import { type Chain, openChain } from '../helpers/chain.ts';
 
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
-const PASSAGES = new URL('../../examples/postgres-docs/passages.jsonl', import.meta.url);
+const PASSAGES = readFileSync(new URL('../../examples/postgres-docs/passages.jsonl', import.meta.url), 'utf8')
+  .trimEnd()
+  .split('\n')
+  .map((line) => (JSON.parse(line) as { readonly text: string }).text);
 /** Enough to embed really in some seconds. */
 const EMBEDDED = 60;
 
@@ -17,11 +20,6 @@ beforeAll(async () => {
   chain = await openChain();
 });
 afterAll(() => chain.close());
-
-function passages(): string[] {
-  const lines = readFileSync(PASSAGES, 'utf8').trimEnd().split('\n');
-  return lines.map((line) => (JSON.parse(line) as { readonly text: string }).text);
-}
 
 async function makeTable(name: string, texts: readonly (string | null)[]): Promise<void> {
   await chain.db.query(`CREATE TABLE ${name} (id int PRIMARY KEY, text text, embedding vector(64))`);
@@ -42,8 +40,8 @@ async function walPosition(): Promise<number> {
 
 describe('a plan of the bundled model over real texts', () => {
   it('counts the tokens that the backfill then reads, cut and blank texts included', async () => {
-    const long = passages().slice(0, 20).join('\n');
-    const texts = [...passages().slice(0, EMBEDDED), long, '', ' \n', null];
+    const long = PASSAGES.slice(0, 20).join('\n');
+    const texts = [...PASSAGES.slice(0, EMBEDDED), long, '', ' \n', null];
     await makeTable('tokens', texts);
     const ctx = chain.context({ id: 'tokens', table: 'tokens', model: MODEL });
     const plan = await planMigration(ctx, { probe: true });
@@ -70,7 +68,7 @@ describe('a plan of the bundled model over real texts', () => {
 
 describe('a sample', () => {
   let plan: MigrationPlan;
-  const all = Array.from({ length: 12_000 }, (_, i) => passages()[i % 400]?.slice(0, 40 + ((i * 37) % 500)) ?? '');
+  const all = Array.from({ length: 12_000 }, (_, i) => PASSAGES[i % 400]?.slice(0, 40 + ((i * 37) % 500)) ?? '');
 
   beforeAll(async () => {
     await makeTable('sampled', all);
