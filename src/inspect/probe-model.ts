@@ -25,7 +25,9 @@ export async function probeModel(
 ): Promise<ProbeResult | undefined> {
   const [first] = texts;
   if (first === undefined) return undefined;
-  const provider = await createProvider(reference, options);
+  const opened = await createProvider(reference, options);
+  // What is kept would be counted as if the service were as fast.
+  const provider = opened.kept?.service ?? opened;
   try {
     const remote = textsPerRequest !== undefined;
     await provider.embed(remote ? [first] : spread(texts, WARM_UP_TEXTS), { kind: 'document', signal });
@@ -36,7 +38,7 @@ export async function probeModel(
     const device = provider.device ?? provider.model.provider;
     return { texts: chosen.length, tokens, requests: remote ? 1 : undefined, seconds, device };
   } finally {
-    await provider.close();
+    await opened.close();
   }
 }
 

@@ -1,8 +1,8 @@
 import type { ModelReference, RuntimeSettings } from '../config/types.ts';
-import { findKnownModel } from '../models/known-models.ts';
 import { loadCl100k } from '../models/tiktoken.ts';
 import { loadTokenizer } from '../models/tokenizer.ts';
 import { hashProvider } from '../providers/hash.ts';
+import { servedMaxTokens } from '../providers/remote/served-model.ts';
 import { findLocalModel, type LocalModelFiles } from './local-model-files.ts';
 
 /** Counts tokens as a model does, without the model. */
@@ -20,12 +20,6 @@ export interface TokenCounter {
 /** No text is cut: "no limit", as in tokenizer_config.json. */
 const UNLIMITED = 1e9;
 const CL100K_MODELS = ['text-embedding-3-small', 'text-embedding-3-large', 'text-embedding-ada-002'];
-/** As the services publish them. */
-const SERVICE_LIMITS: Readonly<Record<string, number>> = {
-  ...Object.fromEntries(CL100K_MODELS.map((model) => [model, 8191])),
-  'gemini-embedding-001': 2048,
-  'gemini-embedding-2': 8192,
-};
 
 /** What counts the tokens of a model: its own tokenizer where that is here, whatever service runs the model; never a download. */
 export async function openTokenCounter(
@@ -51,14 +45,14 @@ function countBy(tokenizer: string, maxTokens: number | undefined, count: TokenC
 }
 
 function cannotCount(model: string, notCounted: string): TokenCounter {
-  const maxTokens = SERVICE_LIMITS[model] ?? findKnownModel([model])?.maxTokens;
+  const maxTokens = servedMaxTokens(model);
   return { tokenizer: undefined, notCounted, maxTokens, count: async () => undefined };
 }
 
 async function tiktokenCounter(model: string): Promise<TokenCounter> {
   const count = await loadCl100k();
   if (count === undefined) return cannotCount(model, '"npm install js-tiktoken" lets them be counted');
-  return countBy('cl100k_base (js-tiktoken)', SERVICE_LIMITS[model], count);
+  return countBy('cl100k_base (js-tiktoken)', servedMaxTokens(model), count);
 }
 
 async function localCounter(model: string, { files, config }: LocalModelFiles): Promise<TokenCounter> {

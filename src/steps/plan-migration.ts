@@ -1,3 +1,4 @@
+import { isRemote } from '../config/provider-names.ts';
 import { readFacts, type TableFacts } from '../inspect/facts.ts';
 import { findLocalModel, readModelMemory } from '../inspect/local-model-files.ts';
 import { probeModel } from '../inspect/probe-model.ts';
@@ -9,6 +10,7 @@ import { choosePrice } from '../plan/plan-cost.ts';
 import { textsPerRequest } from '../plan/plan-requests.ts';
 import type { MigrationPlan } from '../plan/types.ts';
 import { providerOptions } from '../providers/provider-options.ts';
+import { countCached } from '../providers/vector-cache/count-cached.ts';
 import { provenanceOf } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { findRecord } from '../state/resolve.ts';
@@ -20,8 +22,6 @@ export interface PlanMigrationOptions {
   readonly price?: number | undefined;
   /** US dollars that the migration may cost, before `REEMBED_BUDGET_USD`. */
   readonly budgetUsd?: number | undefined;
-  /** How many of these texts are cached and cost nothing; none unless it is said. Of very long texts only the beginning is asked for. */
-  readonly countCached?: ((texts: readonly string[]) => Promise<number>) | undefined;
 }
 
 /**
@@ -34,7 +34,7 @@ export async function planMigration(ctx: MigrationContext, options: PlanMigratio
   const facts = await readFacts(ctx);
   const swapped = (await findRecord(ctx))?.active === 'new';
   const drawn = await drawFrom(ctx, facts, swapped ? definition.column : definition.target);
-  const sample = drawn && (await describeSample(ctx, drawn, options));
+  const sample = drawn && (await describeSample(ctx, drawn));
   return makePlan(facts, definition, runtime.stateSchema, {
     sample,
     probe: options.probe === true && sample && drawn ? await probe(ctx, drawn, sample) : undefined,
@@ -61,10 +61,11 @@ async function drawFrom(
 async function describeSample(
   { definition, runtime }: MigrationContext,
   drawn: readonly DrawnText[],
-  { countCached }: PlanMigrationOptions,
 ): Promise<TextSample> {
   const sample = await countTokens(drawn, await openTokenCounter(definition, runtime));
-  return countCached === undefined ? sample : { ...sample, cachedTexts: await countCached(textsOf(drawn)) };
+  if (!isRemote(definition.provider) || runtime.remote.vectorCache === 'off') return sample;
+  // Of very long texts only the beginning was drawn, so that they count as not kept.
+  return { ...sample, cachedTexts: await countCached(runtime.cacheDir, definition, textsOf(drawn)) };
 }
 
 async function probe(

@@ -13,8 +13,8 @@ export async function lookAtModelFiles({ definition, runtime }: MigrationContext
   const { provider, model } = definition;
   try {
     if (provider === 'local') {
-      const { dtype, modelsDir } = runtime;
-      const verified = await verifyModel(model, { dtype, modelsDir });
+      const { dtype, modelsDir, modelLock } = runtime;
+      const verified = await verifyModel(model, { dtype, modelsDir, modelLock });
       const found =
         verified.result === 'match' ? 'as its manifest says' : 'complete, without a manifest to compare with';
       return seen(`${verified.directory} (${verified.dtype}): ${found}`);

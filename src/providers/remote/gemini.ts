@@ -2,18 +2,13 @@ import type { ModelReference, RemoteSettings } from '../../config/types.ts';
 import { endpointUrl } from './endpoint.ts';
 import { countOf, fieldsOf } from './json-fields.ts';
 import type { Protocol } from './protocol.ts';
+import { largestRequest } from './request-limits.ts';
+import { servedMaxTokens } from './served-model.ts';
 
 const SERVICE = 'https://generativelanguage.googleapis.com';
+/** Of a model that is not known: that of the oldest one. */
 const MAX_TOKENS = 2048;
-const ITEMS = 100;
-/** https://ai.google.dev/gemini-api/docs/embeddings */
-const LIMITS = {
-  items: ITEMS,
-  tokens: ITEMS * MAX_TOKENS,
-  bytes: 8 * 2 ** 20,
-  tokensPerText: MAX_TOKENS,
-  refusesLong: false,
-};
+const MAX_BYTES = 8 * 2 ** 20;
 const TASKS = { document: 'RETRIEVAL_DOCUMENT', query: 'RETRIEVAL_QUERY' } as const;
 
 export function geminiUrl({ model }: ModelReference, settings: RemoteSettings): URL {
@@ -32,6 +27,7 @@ export function geminiProtocol(
   url: URL,
 ): Protocol {
   const { model, dimensions, revision } = reference;
+  const maxTokens = servedMaxTokens(model) ?? MAX_TOKENS;
   return {
     url,
     model: {
@@ -45,8 +41,8 @@ export function geminiProtocol(
       prefixes: { document: `task: ${TASKS.document}`, query: `task: ${TASKS.query}` },
       files: {},
     },
-    limits: LIMITS,
-    maxTokens: MAX_TOKENS,
+    limits: { ...largestRequest('gemini', undefined), bytes: MAX_BYTES, tokensPerText: maxTokens, refusesLong: false },
+    maxTokens,
     body: (texts, kind) => ({
       requests: texts.map((text) => ({
         model: `models/${bareName(model)}`,

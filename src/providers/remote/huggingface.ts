@@ -1,13 +1,11 @@
 import type { ModelReference, RemoteSettings } from '../../config/types.ts';
 import { endpointUrl } from './endpoint.ts';
 import type { Protocol } from './protocol.ts';
+import { largestRequest } from './request-limits.ts';
 import { servedModel } from './served-model.ts';
 import { listOfVectors, PAYLOAD_BYTES } from './tei.ts';
 
 const ROUTER = 'https://router.huggingface.co/hf-inference/models';
-const ITEMS = 32;
-/** No limit is published for a whole request; items and bytes bound it. */
-const NO_LIMIT = Number.POSITIVE_INFINITY;
 
 /** The endpoint's own URL, or the router's for the model. */
 export function huggingfaceUrl({ model }: ModelReference, settings: RemoteSettings): URL {
@@ -36,10 +34,9 @@ export function huggingfaceProtocol(
       files: {},
     },
     limits: {
-      items: ITEMS,
-      tokens: NO_LIMIT,
+      ...largestRequest('huggingface', undefined),
       bytes: PAYLOAD_BYTES,
-      tokensPerText: served.maxTokens ?? NO_LIMIT,
+      tokensPerText: served.maxTokens ?? Number.POSITIVE_INFINITY,
       refusesLong: false,
     },
     maxTokens: served.maxTokens,

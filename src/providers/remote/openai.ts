@@ -2,17 +2,15 @@ import type { ModelReference, RemoteSettings } from '../../config/types.ts';
 import { endpointUrl } from './endpoint.ts';
 import { countOf, fieldsOf } from './json-fields.ts';
 import type { Protocol } from './protocol.ts';
+import { isOpenAi, largestRequest, OPENAI_URL } from './request-limits.ts';
 import { servedModel } from './served-model.ts';
 
-const OFFICIAL = 'https://api.openai.com/v1';
-/** https://platform.openai.com/docs/api-reference/embeddings/create */
-const OFFICIAL_LIMITS = { items: 2048, tokens: 300_000, bytes: 8 * 2 ** 20, tokensPerText: 8191, refusesLong: true };
-/** For servers of one's own, which say no limits: small enough for a CPU to answer in time. */
-const OWN_ITEMS = 64;
+const MAX_TOKENS = 8191;
+const MAX_BYTES = 8 * 2 ** 20;
 
 export function openaiUrl(settings: RemoteSettings): URL {
   // People copy the whole URL of the method, too.
-  return endpointUrl((settings.baseUrl ?? OFFICIAL).replace(/\/embeddings$/, ''), '/embeddings', settings);
+  return endpointUrl((settings.baseUrl ?? OPENAI_URL).replace(/\/embeddings$/, ''), '/embeddings', settings);
 }
 
 /** OpenAI's embeddings API, which vLLM, Ollama, LiteLLM and others speak too. */
@@ -22,8 +20,7 @@ export function openaiProtocol(
   settings: RemoteSettings,
 ): Protocol {
   const served = servedModel(reference, settings);
-  const isOfficial = url.hostname === new URL(OFFICIAL).hostname;
-  const maxTokens = served.maxTokens ?? (isOfficial ? OFFICIAL_LIMITS.tokensPerText : undefined);
+  const maxTokens = served.maxTokens ?? (isOpenAi('openai', url.href) ? MAX_TOKENS : undefined);
   let format: 'base64' | 'float' = 'base64';
   return {
     url,
@@ -39,9 +36,10 @@ export function openaiProtocol(
       files: {},
     },
     limits: {
-      ...OFFICIAL_LIMITS,
-      items: isOfficial ? OFFICIAL_LIMITS.items : OWN_ITEMS,
+      ...largestRequest('openai', url.href),
+      bytes: MAX_BYTES,
       tokensPerText: maxTokens ?? Number.POSITIVE_INFINITY,
+      refusesLong: true,
     },
     maxTokens,
     body: (texts, kind) => ({

@@ -28,6 +28,8 @@ const CARDS: Readonly<Record<string, Card>> = {
   'openai/text-embedding-ada-002': { maxTokens: 8191 },
   'openai/text-embedding-3-small': { maxTokens: 8191, matryoshka: 1536 },
   'openai/text-embedding-3-large': { maxTokens: 8191, matryoshka: 3072 },
+  'gemini/gemini-embedding-001': { maxTokens: 2048 },
+  'gemini/gemini-embedding-2': { maxTokens: 8192 },
   'nomic-ai/nomic-embed-text-v1.5': { maxTokens: 8192, matryoshka: 768, prefixes: SEARCH_PREFIXES },
   'google/embeddinggemma-300m': { maxTokens: 2048, matryoshka: 768, prefixes: GEMMA_PREFIXES },
   'mixedbread-ai/mxbai-embed-large-v1': { maxTokens: 512, matryoshka: 1024, prefixes: MXBAI_PREFIXES },
@@ -58,6 +60,12 @@ export function servedModel(
     normalize: card !== undefined || (known?.normalize ?? isAsked),
     dimensions: isAsked ? dimensions : undefined,
   };
+}
+
+/** Tokens of a text at most, as the model's card says; undefined for a model that is not known. */
+export function servedMaxTokens(model: string): number | undefined {
+  const names = namesOf(model);
+  return findCard(names)?.maxTokens ?? findKnownModel(names)?.maxTokens;
 }
 
 function namesOf(model: string): readonly string[] {

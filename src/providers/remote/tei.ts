@@ -4,6 +4,7 @@ import type { JsonAnswer } from './connection.ts';
 import { endpointUrl, shownUrl } from './endpoint.ts';
 import { countOf, fieldsOf } from './json-fields.ts';
 import type { Protocol, WireVector } from './protocol.ts';
+import { largestRequest } from './request-limits.ts';
 import { servedModel } from './served-model.ts';
 
 /** What TEI says about itself: https://huggingface.co/docs/text-embeddings-inference/en/quick_tour */
@@ -46,13 +47,14 @@ export function readInfo({ json }: JsonAnswer, url: URL, { model }: ModelReferen
     throw infoRefused('model_differs', `${shownUrl(url)} serves ${modelId}, the configuration asks for ${model}.`);
   }
   const { pooling } = fieldsOf(embedding);
+  const usual = largestRequest('tei', undefined);
   return {
     modelId,
     revision: typeof revision === 'string' ? revision : null,
     dtype: typeof dtype === 'string' ? (DTYPES[dtype] ?? dtype) : null,
     pooling: typeof pooling === 'string' ? (POOLINGS[pooling] ?? pooling) : null,
-    maxItems: countOf(info.max_client_batch_size) ?? 32,
-    maxBatchTokens: countOf(info.max_batch_tokens) ?? 16_384,
+    maxItems: countOf(info.max_client_batch_size) ?? usual.items,
+    maxBatchTokens: countOf(info.max_batch_tokens) ?? usual.tokens,
     maxTokens: countOf(info.max_input_length),
   };
 }

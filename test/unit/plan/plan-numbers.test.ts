@@ -103,22 +103,22 @@ describe('choosePrice', () => {
 
 describe('requestsFor', () => {
   it('packs each window by itself', () => {
-    expect(requestsFor(2500, 250_000, { texts: 2048, tokens: 300_000 }, 1000)).toBe(3);
-    expect(requestsFor(1000, 900_000, { texts: 2048, tokens: 300_000 }, 1000)).toBe(3);
-    expect(requestsFor(1050, 0, { texts: 100, tokens: Number.POSITIVE_INFINITY }, 1000)).toBe(11);
-    expect(requestsFor(0, 0, { texts: 100, tokens: 1 }, 1000)).toBe(0);
+    expect(requestsFor(2500, 250_000, { items: 2048, tokens: 300_000 }, 1000)).toBe(3);
+    expect(requestsFor(1000, 900_000, { items: 2048, tokens: 300_000 }, 1000)).toBe(3);
+    expect(requestsFor(1050, 0, { items: 100, tokens: Number.POSITIVE_INFINITY }, 1000)).toBe(11);
+    expect(requestsFor(0, 0, { items: 100, tokens: 1 }, 1000)).toBe(0);
   });
 
   it('never sends more texts or tokens in a request than the service takes', () => {
     const sizes = fc.record({ texts: fc.integer({ min: 1, max: 5000 }), perText: fc.integer({ min: 1, max: 500 }) });
     const limits = fc.record({
-      texts: fc.integer({ min: 1, max: 3000 }),
+      items: fc.integer({ min: 1, max: 3000 }),
       tokens: fc.integer({ min: 500, max: 300_000 }),
     });
     fc.assert(
       fc.property(sizes, limits, fc.integer({ min: 1, max: 2000 }), ({ texts, perText }, limit, windowRows) => {
         const requests = requestsFor(texts, texts * perText, limit, windowRows);
-        expect(requests * limit.texts).toBeGreaterThanOrEqual(texts);
+        expect(requests * limit.items).toBeGreaterThanOrEqual(texts);
         expect(requests * limit.tokens).toBeGreaterThanOrEqual(texts * perText);
         expect(requests).toBeGreaterThanOrEqual(Math.ceil(texts / windowRows));
       }),
