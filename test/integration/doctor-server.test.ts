@@ -175,6 +175,11 @@ describeWith('pgvector', 'doctor on a server of its own', () => {
       expect(found?.hint).toContain("index.distance to 'cosine'");
       await search('<->');
       expect(byCode(await examineOn(db)).index_not_used).toBeUndefined();
+      // Forgotten statements do not make an index useless that was scanned.
+      await session.query('SELECT pg_stat_force_next_flush()');
+      await session.query('SELECT pg_stat_statements_reset()');
+      await search('<=>');
+      expect(byCode(await examineOn(db)).index_not_used).toBeUndefined();
     } finally {
       await session.close();
     }
