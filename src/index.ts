@@ -9,7 +9,7 @@ export { connectDatabase } from './db/connect.ts';
 export { type EmbeddedOptions, startEmbedded } from './db/embedded.ts';
 export type { ConnectionSettings, Database, EmbeddedServer, Queryable } from './db/types.ts';
 export * from './errors.ts';
-export { type DoctorReport, doctor } from './inspect/doctor.ts';
+export { type DoctorCheck, type DoctorOptions, type DoctorReport, doctor } from './inspect/doctor.ts';
 export { readFacts, type TableFacts } from './inspect/facts.ts';
 export type { Finding } from './inspect/finding.ts';
 export { type PreflightReport, preflight } from './inspect/preflight.ts';

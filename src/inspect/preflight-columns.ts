@@ -116,7 +116,7 @@ function targetFindings(
       'target_dimensions',
       `${table.name}.${name} is ${column.type}, the model makes ${definition.dimensions} dimensions` +
         `${column.typeName === definition.vectorType ? '' : ` as ${wanted}`}.`,
-      'Run "reembed doctor" or set REEMBED_TARGET_COLUMN.',
+      'Undo this migration ("reembed down --to 005") and start it again, or give the new one another id and "target" (REEMBED_TARGET_COLUMN).',
     ),
   ];
 }

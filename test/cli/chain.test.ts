@@ -74,12 +74,18 @@ describe('one migration from the command line', () => {
     const plan = await json('plan');
     expect(plan).toMatchObject({ table: 'public.segments', rows: ROWS, from: 'vector(16)', to: 'vector(384)' });
     expect(await reembed('plan', '--sql')).toContain('ADD COLUMN "embedding_384"');
-    const doctor = await json('doctor');
-    expect(doctor.ok).toBe(true);
-    expect(doctor.findings).toMatchObject([{ code: 'environment_overrides', severity: 'warning' }]);
-    const looked = await reembed('doctor', '--no-probe', '--full', '--seed', '5');
-    expect(looked).toMatch(/^warn +The environment overrides reembed\.config\.ts: .*\n +Why: .*\n +Fix: /m);
-    expect(looked).toMatch(/^unknown +provider: it was not asked: --no-probe$/m);
+    const doctor = await json('doctor', '--no-probe', '--full', '--seed', '5');
+    expect(doctor).toMatchObject({ ok: true, full: true, seed: 5 });
+    expect(doctor.checks).toContainEqual({
+      name: 'provider',
+      result: 'unknown',
+      detail: 'it was not asked: --no-probe',
+    });
+    // After what the version of pgvector under test is known for.
+    expect((doctor.findings as readonly unknown[]).at(-1)).toMatchObject({
+      code: 'environment_overrides',
+      severity: 'warning',
+    });
     expect(await json('status')).toMatchObject({ phase: 'none', active: 'old', rows: { total: ROWS, done: 0 } });
     const text = await reembed('status');
     expect(text).toMatch(/^Phase +none$/m);

@@ -115,7 +115,7 @@ describe('a migration that was changed on its way', () => {
     expect(await refusalOf(expand(contextFor()))).toEqual({
       code: 'target_dimensions',
       message: 'segments.embedding_384 is vector(512), the model makes 384 dimensions.',
-      hint: 'Run "reembed doctor" or set REEMBED_TARGET_COLUMN.',
+      hint: 'Undo this migration ("reembed down --to 005") and start it again, or give the new one another id and "target" (REEMBED_TARGET_COLUMN).',
     });
   });
 });

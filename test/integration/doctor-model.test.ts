@@ -32,10 +32,13 @@ describe('the model', () => {
       result: 'ok',
       detail: expect.stringContaining('as its manifest says'),
     });
-    const other = await examine(chain, { input: { model: 'hash/64' } });
+    const other = await examine(chain, {
+      input: { ...BUNDLED, dimensions: 512 },
+      runtime: { device: 'cpu', threads: 1 },
+    });
     expect(other.ok).toBe(false);
     expect(byCode(other).dimensions_differ).toMatchObject({
-      message: 'hash/64 makes 64 dimensions, the configuration asks for 384.',
+      message: `${BUNDLED.model} makes 384 dimensions, the configuration asks for 512.`,
       why: 'Without the model no row can be embedded.',
       hint: expect.stringContaining('EMBEDDING_DIMENSIONS'),
     });
