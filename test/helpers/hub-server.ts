@@ -84,6 +84,8 @@ export async function startHubServer(): Promise<HubServer> {
 
 type State = Pick<HubServer, 'repositories' | 'faults' | 'requests'>;
 
+const CUT_DELAY_MS = 400;
+
 export function noFaults(): HubFaults {
   return {
     cutAfter: [],
@@ -227,7 +229,12 @@ function sendBody(
   const body = Buffer.from(content.subarray(start));
   if (faults.alter === path && body.length > 0) body[0] = (body[0] ?? 0) ^ 1;
   const cut = path.includes('.onnx') ? faults.cutAfter.shift() : undefined;
-  if (cut !== undefined) return response.write(body.subarray(0, cut), () => response.destroy());
+  if (cut !== undefined) {
+    // fetch drops what it has received and not handed on when the connection ends: a busy reader would get nothing.
+    return response.write(body.subarray(0, cut), () =>
+      setTimeout(() => response.destroy(), cut === 0 ? 0 : CUT_DELAY_MS),
+    );
+  }
   if (faults.hangAfter !== undefined && path.includes('.onnx')) {
     return response.write(body.subarray(0, faults.hangAfter));
   }
