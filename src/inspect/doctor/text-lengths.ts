@@ -19,13 +19,15 @@ interface TextLimit {
   /** Texts of so many bytes at most are never too long. */
   readonly safeBytes: number;
   readonly isEstimate: boolean;
+  /** Characters of a text that have to be read for it. */
+  readonly readCharacters: number;
   tooLong(texts: readonly string[]): Promise<readonly boolean[]>;
 }
 
 /** English text; other languages have fewer. */
 const BYTES_PER_TOKEN = 4;
-/** More characters than any model reads need not be fetched to see that they are too many. */
-const FETCHED_CHARACTERS = 200_000;
+/** More characters than any model reads need not be read to see that they are too many. */
+const READ_CHARACTERS = 200_000;
 const WINDOW_ROWS = 200;
 
 /**
@@ -71,6 +73,7 @@ async function localLimit({ ctx }: Examined): Promise<TextLimit | string> {
       // A token stands for one byte at least, those of the prefix and the special ones excepted.
       safeBytes: Math.max(0, config.maxTokens - special),
       isEstimate: false,
+      readCharacters: READ_CHARACTERS,
       tooLong: async (texts) =>
         (await tokenizer.tokenize(texts.map((text) => prefix + text))).map((text) => text.truncated),
     };
@@ -83,7 +86,8 @@ async function localLimit({ ctx }: Examined): Promise<TextLimit | string> {
 function estimatedLimit(maxTokens: number | undefined): TextLimit | string {
   if (maxTokens === undefined) return 'how many tokens the model reads is not known';
   const safeBytes = maxTokens * BYTES_PER_TOKEN;
-  return { maxTokens, safeBytes, isEstimate: true, tooLong: async (texts) => texts.map(() => true) };
+  const tooLong: TextLimit['tooLong'] = async (texts) => texts.map(() => true);
+  return { maxTokens, safeBytes, isEstimate: true, readCharacters: 0, tooLong };
 }
 
 async function findTooLong(
@@ -127,7 +131,7 @@ async function* sampleCandidates(
   const sample = await sampleRows(tx, examined, target, hasText(target));
   const text = `t.${quoteIdentifier(target.text)}::text`;
   const { rows } = await tx.query<{ key: string[]; text: string }>(
-    `SELECT ${keyJsonSql(target, 't')} AS key, pg_catalog.left(${text}, ${FETCHED_CHARACTERS}) AS text FROM ${sample.sql}
+    `SELECT ${keyJsonSql(target, 't')} AS key, pg_catalog.left(${text}, ${limit.readCharacters}) AS text FROM ${sample.sql}
      WHERE pg_catalog.octet_length(${text}) > ${limit.safeBytes} ORDER BY ${orderSql(target)}`,
     sample.params,
   );
@@ -141,7 +145,7 @@ async function* allCandidates(tx: Queryable, target: VectorTarget, limit: TextLi
   for (;;) {
     const after = cursor === undefined ? '' : `${afterCursorSql(target)} AND `;
     const { rows } = await tx.query<Record<string, unknown>>(
-      `SELECT ${keyListSql(target, 't')}, pg_catalog.left(${text}, ${FETCHED_CHARACTERS}) AS text FROM ${tableSql(target)} t
+      `SELECT ${keyListSql(target, 't')}, pg_catalog.left(${text}, ${limit.readCharacters}) AS text FROM ${tableSql(target)} t
        WHERE ${after}pg_catalog.octet_length(${text}) > ${limit.safeBytes} ORDER BY ${orderSql(target)} LIMIT ${WINDOW_ROWS}`,
       cursor ?? [],
     );
