@@ -33,6 +33,7 @@ describe('a plan as text', () => {
     );
     expect(text).toContain(PRICE.source);
     expect(text).not.toContain('ALTER TABLE');
+    expect(text.indexOf('Over budget:')).toBeLessThan(text.indexOf('\nWork\n'));
   });
 
   it('has what earlier runs have spent of the budget', () => {
