@@ -85,6 +85,8 @@ describe('the model', () => {
     const report = await examine(chain, { input: { provider: 'openai', model: 'text-embedding-3-small' } });
     expect(report.ok).toBe(false);
     expect(checkNamed(report, 'provider').result).toBe('found');
+    // What its card says is known without it.
+    expect(checkNamed(report, 'text lengths').detail).toContain('text-embedding-3-small reads 8191 tokens');
   });
 
   it('that is another one than made the new vectors is an error', async () => {

@@ -3,6 +3,7 @@ import { ModelError } from '../../errors.ts';
 import { readModelConfig } from '../../models/model-config.ts';
 import { resolveModelFiles } from '../../models/model-files.ts';
 import { loadTokenizer } from '../../models/tokenizer.ts';
+import { servedMaxTokens } from '../../providers/remote/served-model.ts';
 import { quoteIdentifier } from '../../sql/identifiers.ts';
 import { keyJsonSql } from '../../sql/pending.ts';
 import { afterCursorSql } from '../../sql/read-window.ts';
@@ -33,7 +34,7 @@ const WINDOW_ROWS = 200;
 /**
  * Texts that the model will cut: by its own tokenizer where that lies here, else by their bytes.
  *
- * @param maxTokens what the provider says of itself, where it was asked
+ * @param maxTokens what the provider says of itself, where it was asked; else the model's card counts
  */
 export async function lookAtTextLengths(
   examined: Examined,
@@ -44,7 +45,7 @@ export async function lookAtTextLengths(
   const target = textTarget(examined);
   if (target === undefined) return unseen('there is no text column to look at');
   if (provider === 'hash' || provider === 'file') return seen(`the provider ${provider} has no limit`);
-  const limit = provider === 'local' ? await localLimit(examined) : estimatedLimit(maxTokens);
+  const limit = provider === 'local' ? await localLimit(examined) : estimatedLimit(maxTokens ?? servedMaxTokens(model));
   if (typeof limit === 'string') return unseen(limit);
   const { rows, keys } = await findTooLong(examined, tx, target, limit);
   const scope = scopeOf(examined, rows, 'text');
