@@ -12,6 +12,7 @@ export function describeListed(model: ListedModel): string {
     ['  Revision', revision ?? 'unknown'],
     ['  Size', model.bytes === null ? 'unknown' : bytes(model.bytes)],
     ['  Licence', license ?? 'unknown'],
+    ...(model.problem === null ? [] : [['  Problem', model.problem] as const]),
   ])}`;
 }
 

@@ -19,6 +19,8 @@ export interface ListedModel {
   readonly license: string | null;
   /** Bytes of all files of the manifest. */
   readonly bytes: number | null;
+  /** Why its manifest cannot be read; null where it can, or there is none. */
+  readonly problem: string | null;
 }
 
 /** The bundled models and those below `modelsDir`, as `<org>/<name>`. Reads manifests only; loads and checks nothing. */
@@ -90,7 +92,11 @@ async function modelFolders(modelsDir: string): Promise<readonly ModelFolder[]> 
 }
 
 async function describeModel({ directory, name, bundled }: ModelFolder): Promise<ListedModel> {
-  const manifest = await readManifest(directory);
+  const read = await readManifest(directory).catch((error: unknown) => {
+    if (error instanceof ModelError) return error;
+    throw error;
+  });
+  const manifest = read instanceof ModelError ? undefined : read;
   const sizes = manifest === undefined ? [] : Object.values(manifest.files);
   return {
     name: manifest?.name ?? name,
@@ -101,6 +107,7 @@ async function describeModel({ directory, name, bundled }: ModelFolder): Promise
     revision: manifest?.revision ?? null,
     license: manifest?.license ?? null,
     bytes: manifest === undefined ? null : sizes.reduce((sum, file) => sum + file.bytes, 0),
+    problem: read instanceof ModelError ? read.message : null,
   };
 }
 

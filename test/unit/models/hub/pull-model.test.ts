@@ -224,4 +224,16 @@ test('of all models each is verified in its own precision, and one that is damag
     { name: 'acme/half', result: 'refused', code: 'model_config_invalid', hint: expect.stringContaining('Copy') },
     { name: NAME, result: 'match', dtype: 'fp32' },
   ]);
+  expect(await listModels(bed.modelsDir)).toMatchObject([
+    { problem: null },
+    { name: 'acme/half', dtype: null, problem: expect.stringContaining('manifest.json is not JSON') },
+    { name: NAME, problem: null },
+  ]);
+  expect(await bed.pull({ name: 'acme/half', dtype: 'fp16' })).toMatchObject({
+    result: 'downloaded',
+    receivedBytes: 0,
+  });
+  expect(await verifyModels({ modelsDir: bed.modelsDir })).not.toContainEqual(
+    expect.objectContaining({ result: 'refused' }),
+  );
 });
