@@ -16,9 +16,16 @@ export function bytes(value: number): string {
   return `${Number((value / 1000 ** power).toPrecision(3))} ${units[power]}`;
 }
 
-/** `$1,234.50`, `−$20.00`; below a dollar with up to four places, so that cents and their parts show. */
+/** `64 MB`, `1.5 GB`: powers of 1,024, as Postgres writes its settings. */
+export function megabytes(value: number): string {
+  const mb = value / 2 ** 20;
+  if (mb >= 1024) return `${Number((mb / 1024).toPrecision(3))} GB`;
+  return mb >= 10 ? `${Math.round(mb)} MB` : `${Number(mb.toPrecision(2))} MB`;
+}
+
+/** `$1,234.50`, `−$20.00`; below a dollar with up to four places, below a cent with six, so that the price of few texts shows. */
 export function usd(value: number): string {
-  const places = Math.abs(value) < 1 && value !== 0 ? 4 : 2;
+  const places = Math.abs(value) >= 1 || value === 0 ? 2 : Math.abs(value) >= 0.01 ? 4 : 6;
   const text = Math.abs(value).toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: places });
   return `${value < 0 ? '−' : ''}$${text}`;
 }

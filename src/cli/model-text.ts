@@ -1,5 +1,5 @@
 import type { PulledModel } from '../models/hub/pull-model.ts';
-import type { ListedModel, VerifiedModel } from '../models/list-models.ts';
+import type { ListedModel, RefusedModel, VerifiedModel } from '../models/list-models.ts';
 import { bytes, columns, count } from './text.ts';
 
 /** A model of `model list`. */
@@ -12,6 +12,7 @@ export function describeListed(model: ListedModel): string {
     ['  Revision', revision ?? 'unknown'],
     ['  Size', model.bytes === null ? 'unknown' : bytes(model.bytes)],
     ['  Licence', license ?? 'unknown'],
+    ...(model.problem === null ? [] : [['  Problem', model.problem] as const]),
   ])}`;
 }
 
@@ -35,7 +36,9 @@ export function describePulled(pulled: PulledModel, lockFile: string): string {
 }
 
 /** A model of `model verify`. */
-export function describeVerified({ name, dtype, result, locked, files, directory }: VerifiedModel): string {
+export function describeVerified(model: VerifiedModel | RefusedModel): string {
+  if (model.result === 'refused') return `${model.name}: ${model.message}\n  ${model.hint}`;
+  const { name, dtype, result, locked, files, directory } = model;
   const found = result === 'match' ? 'every file is as in its manifest' : 'no manifest to compare with';
   const taking = count(Object.keys(files).length, 'file takes', 'files take');
   return `${name} (${dtype}): ${found}${locked ? ' and as locked' : ''}; ${taking} part in inference\n  ${directory}`;

@@ -1,4 +1,5 @@
 import type { TableInfo } from '../db/catalog-types.ts';
+import { shownIdentifier } from '../sql/identifiers.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { rowsAreHidden } from './facts.ts';
 import { errorFinding, type Finding } from './finding.ts';
@@ -32,7 +33,7 @@ async function stateFindings(ctx: MigrationContext): Promise<Finding[]> {
   );
   const rights = rows[0];
   if (rights === undefined) return [];
-  const grant = `"CREATE SCHEMA ${stateSchema} AUTHORIZATION ${rights.role};"`;
+  const grant = `"CREATE SCHEMA ${shownIdentifier(stateSchema)} AUTHORIZATION ${shownIdentifier(rights.role)};"`;
   if (!rights.stateSchema) {
     if (rights.mayCreateSchema) return [];
     return [
@@ -69,7 +70,7 @@ async function tableRights(ctx: MigrationContext, table: TableInfo): Promise<Fin
       errorFinding(
         'not_owner',
         `The role "${rights.role}" may not alter "${name}", which belongs to "${table.owner}".`,
-        `Connect as "${table.owner}", or run "GRANT ${table.owner} TO ${rights.role};".`,
+        `Connect as "${table.owner}", or run "GRANT ${shownIdentifier(table.owner)} TO ${shownIdentifier(rights.role)};".`,
       ),
     );
   }
@@ -78,7 +79,7 @@ async function tableRights(ctx: MigrationContext, table: TableInfo): Promise<Fin
       errorFinding(
         'schema_create_denied',
         `The role "${rights.role}" may not create indexes in the schema "${table.schema}".`,
-        `Run "GRANT CREATE ON SCHEMA ${table.schema} TO ${rights.role};".`,
+        `Run "GRANT CREATE ON SCHEMA ${shownIdentifier(table.schema)} TO ${shownIdentifier(rights.role)};".`,
       ),
     );
   }

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Dtype } from '../config/types.ts';
+import { ModelError } from '../errors.ts';
 import { checkLock } from './hub/lock-file.ts';
 import { readManifest } from './manifest.ts';
 import { defaultModelsDir, type ResolveOptions, resolveModelFiles } from './model-files.ts';
@@ -18,16 +19,13 @@ export interface ListedModel {
   readonly license: string | null;
   /** Bytes of all files of the manifest. */
   readonly bytes: number | null;
+  /** Why its manifest cannot be read; null where it can, or there is none. */
+  readonly problem: string | null;
 }
 
 /** The bundled models and those below `modelsDir`, as `<org>/<name>`. Reads manifests only; loads and checks nothing. */
 export async function listModels(modelsDir: string = defaultModelsDir()): Promise<readonly ListedModel[]> {
-  const bundled = join(packageRoot(), 'models');
-  const own = await Promise.all((await folders(modelsDir)).map(async (org) => within(modelsDir, org)));
-  return Promise.all([
-    ...(await folders(bundled)).map((name) => describeModel(join(bundled, name), name, true)),
-    ...own.flat().map(([directory, name]) => describeModel(directory, name, false)),
-  ]);
+  return Promise.all((await modelFolders(modelsDir)).map(describeModel));
 }
 
 export interface VerifiedModel {
@@ -53,8 +51,52 @@ export async function verifyModel(model: string, options: ResolveOptions = {}): 
   return { name, directory, dtype, result: manifest === undefined ? 'no manifest' : 'match', locked, files: hashes };
 }
 
-async function describeModel(directory: string, name: string, bundled: boolean): Promise<ListedModel> {
-  const manifest = await readManifest(directory);
+/** A model whose files are not as they should be. */
+export interface RefusedModel {
+  readonly name: string;
+  readonly directory: string;
+  readonly result: 'refused';
+  /** The error's own. */
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** Verifies every model on this machine, in its own precision unless said; one that is refused does not keep the others from being looked at. */
+export async function verifyModels(options: ResolveOptions = {}): Promise<readonly (VerifiedModel | RefusedModel)[]> {
+  const verified: (VerifiedModel | RefusedModel)[] = [];
+  for (const { name, directory } of await modelFolders(options.modelsDir ?? defaultModelsDir())) {
+    try {
+      verified.push(await verifyModel(directory, options));
+    } catch (error) {
+      if (!(error instanceof ModelError)) throw error;
+      const { code, message, hint = '' } = error;
+      verified.push({ name, directory, result: 'refused', code, message, hint });
+    }
+  }
+  return verified;
+}
+
+interface ModelFolder extends Pick<ListedModel, 'directory' | 'bundled'> {
+  /** By its place; the manifest's goes before it. */
+  readonly name: string;
+}
+
+async function modelFolders(modelsDir: string): Promise<readonly ModelFolder[]> {
+  const bundled = join(packageRoot(), 'models');
+  const own = await Promise.all((await folders(modelsDir)).map(async (org) => within(modelsDir, org)));
+  return [
+    ...(await folders(bundled)).map((name) => ({ directory: join(bundled, name), name, bundled: true })),
+    ...own.flat().map(([directory, name]) => ({ directory, name, bundled: false })),
+  ];
+}
+
+async function describeModel({ directory, name, bundled }: ModelFolder): Promise<ListedModel> {
+  const read = await readManifest(directory).catch((error: unknown) => {
+    if (error instanceof ModelError) return error;
+    throw error;
+  });
+  const manifest = read instanceof ModelError ? undefined : read;
   const sizes = manifest === undefined ? [] : Object.values(manifest.files);
   return {
     name: manifest?.name ?? name,
@@ -65,6 +107,7 @@ async function describeModel(directory: string, name: string, bundled: boolean):
     revision: manifest?.revision ?? null,
     license: manifest?.license ?? null,
     bytes: manifest === undefined ? null : sizes.reduce((sum, file) => sum + file.bytes, 0),
+    problem: read instanceof ModelError ? read.message : null,
   };
 }
 

@@ -63,6 +63,13 @@ export interface PlanPace {
     Partial<Pick<RemoteSettings, 'baseUrl'>>;
 }
 
+/** What the migration's runs so far have spent at services. */
+export interface PlanSpent {
+  readonly usd: number;
+  /** Tokens whose price nobody knew when they were sent: the present one holds for them. */
+  readonly unpricedTokens: number;
+}
+
 /** What a plan may know beside the table; each part of it that is missing is said to be unknown. */
 export interface PlanInputs {
   readonly sample?: TextSample | undefined;
@@ -70,6 +77,7 @@ export interface PlanInputs {
   readonly model?: ModelMemory | undefined;
   readonly price?: PlanPrice | undefined;
   readonly budgetUsd?: number | undefined;
+  readonly spent?: PlanSpent | undefined;
   readonly pace?: PlanPace | undefined;
   /** 007 has run already. */
   readonly swapped?: boolean | undefined;

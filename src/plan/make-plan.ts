@@ -66,7 +66,7 @@ export function makePlan(
       cutOverStep(facts, definition, target, indexes),
     ],
     indexes,
-    storage: planStorage(facts, target, indexes, keepsIndex),
+    storage: planStorage(facts, target, indexes, { column: definition.column, keepsIndex }),
     ...reckoned,
     retentionDays: definition.retentionDays,
     choices: planChoices(facts, definition),
@@ -81,7 +81,7 @@ function reckon(
   facts: PlanFacts,
   definition: MigrationDefinition,
   indexes: readonly PlannedVectorIndex[],
-  { sample, probe, model, price = choosePrice(definition), budgetUsd, pace = DEFAULT_PACE }: PlanInputs,
+  { sample, probe, model, price = choosePrice(definition), budgetUsd, spent, pace = DEFAULT_PACE }: PlanInputs,
 ): Reckoned {
   const keepsIndex = definition.oldIndex === 'keep';
   const texts = planTexts(facts.rowsEstimate, sample);
@@ -91,7 +91,7 @@ function reckon(
   return {
     texts,
     requests,
-    cost: planCost(texts, price, budgetUsd),
+    cost: planCost(texts, price, budgetUsd, spent),
     time,
     memory: planMemory(model, indexes),
     deployment: planDeployment(definition, facts.rowsEstimate, time),

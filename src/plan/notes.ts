@@ -1,6 +1,6 @@
 import { usd } from '../amounts.ts';
 import type { MigrationDefinition } from '../config/types.ts';
-import type { PlannedCost } from './plan-cost.ts';
+import { isBeyond, type PlannedCost } from './plan-cost.ts';
 import type { PlannedVectorIndex } from './plan-indexes.ts';
 import type { PlannedTexts } from './plan-texts.ts';
 import type { MigrationPlan } from './types.ts';
@@ -19,7 +19,7 @@ export function planNotes(
     ...(reckoned.texts === undefined || reckoned.texts.done.value === 0
       ? []
       : [
-          'Some rows are embedded already: tokens, cost and time are those of the rest, disk and WAL those of the whole.',
+          'Some rows are embedded already: tokens, cost and the time of the backfill are those of the rest; disk, WAL and indexes are those of the whole.',
         ]),
     ...limitNotes(reckoned.texts),
     'Every row is written once: until VACUUM has run, its former version takes room beside it.',
@@ -31,13 +31,16 @@ export function planNotes(
   ];
 }
 
-function budgetNotes({ usd: cost, budgetUsd }: PlannedCost): string[] {
+function budgetNotes({ usd: cost, spentUsd, budgetUsd, overBudget }: PlannedCost): string[] {
   if (budgetUsd === undefined) return [];
   if (cost === undefined) return [`Whether the budget of ${usd(budgetUsd)} is enough cannot be told.`];
-  if (cost.value > budgetUsd)
-    return [`Over budget: about ${usd(cost.value)} of ${usd(budgetUsd)}; the backfill would stop there, resumably.`];
-  return cost.high > budgetUsd
-    ? [`The budget of ${usd(budgetUsd)} may not be enough: it can become ${usd(cost.high)}.`]
+  const before = spentUsd === 0 ? '' : ` after the ${usd(spentUsd)} that are spent`;
+  if (overBudget === true)
+    return [
+      `Over budget: about ${usd(cost.value)} of ${usd(budgetUsd)}${before}; the backfill would stop there, resumably.`,
+    ];
+  return isBeyond(cost.high, { spentUsd, budgetUsd })
+    ? [`The budget of ${usd(budgetUsd)} may not be enough: it can become ${usd(cost.high)}${before}.`]
     : [];
 }
 

@@ -2,17 +2,19 @@ import { isRemote } from '../config/provider-names.ts';
 import type { ModelReference } from '../config/types.ts';
 import { findPrice } from '../providers/prices.ts';
 import { type Estimate, exactly, times } from './estimate.ts';
-import type { PlanPrice } from './inputs.ts';
+import type { PlanPrice, PlanSpent } from './inputs.ts';
 import { type PlannedTexts, tokensToSend } from './plan-texts.ts';
 
-/** What the provider is paid for embedding every text once. */
+/** What the provider is paid for embedding once every text that is left. */
 export interface PlannedCost {
-  /** US dollars; undefined where the tokens or the price are not known. */
+  /** US dollars that are still to be spent; undefined where the tokens or the price are not known. */
   readonly usd: Estimate | undefined;
   readonly price: PlanPrice | undefined;
-  /** US dollars that may be spent; undefined where no budget is set. */
+  /** US dollars that the migration's runs so far have spent. */
+  readonly spentUsd: number;
+  /** US dollars that all runs together may spend; undefined where no budget is set. */
   readonly budgetUsd: number | undefined;
-  /** True when the cost is over the budget, undefined when one of the two is not known. */
+  /** True when the cost is over what is left of the budget, undefined when one of the two is not known. */
   readonly overBudget: boolean | undefined;
 }
 
@@ -33,10 +35,21 @@ export function planCost(
   texts: PlannedTexts | undefined,
   price: PlanPrice | undefined,
   budgetUsd: number | undefined,
+  spent: PlanSpent = { usd: 0, unpricedTokens: 0 },
 ): PlannedCost {
   const usd = usdOf(texts, price);
-  const overBudget = usd === undefined || budgetUsd === undefined ? undefined : usd.value > budgetUsd;
-  return { usd, price, budgetUsd, overBudget };
+  const spentUsd = spent.usd + (spent.unpricedTokens * (price?.usdPerMillionTokens ?? 0)) / 1e6;
+  const overBudget =
+    usd === undefined || budgetUsd === undefined ? undefined : isBeyond(usd.value, { spentUsd, budgetUsd });
+  return { usd, price, spentUsd, budgetUsd, overBudget };
+}
+
+/** Whether so many US dollars more go beyond what is left; nothing more never does. */
+export function isBeyond(
+  usd: number,
+  { spentUsd, budgetUsd }: { readonly spentUsd: number; readonly budgetUsd: number },
+): boolean {
+  return usd > 0 && spentUsd + usd > budgetUsd;
 }
 
 function usdOf(texts: PlannedTexts | undefined, price: PlanPrice | undefined): Estimate | undefined {

@@ -35,11 +35,11 @@ export function planStorage(
   facts: PlanFacts,
   target: VectorTarget,
   indexes: readonly PlannedVectorIndex[],
-  keepsIndex: boolean,
+  { column, keepsIndex }: { readonly column: string; readonly keepsIndex: boolean },
 ): PlannedStorage {
   const rows = facts.rowsEstimate;
-  const old = facts.oldDimensions;
-  const oldColumnBytes = old === undefined ? undefined : rows * vectorBytes('vector', old);
+  const oldBytes = oldVectorBytes(facts, column);
+  const oldColumnBytes = oldBytes === undefined ? undefined : rows * oldBytes;
   const columnBytes = newColumnBytes(rows, target);
   const newIndexBytes = indexes.reduce((sum, index) => sum + index.bytes, 0);
   return {
@@ -52,10 +52,17 @@ export function planStorage(
     compactTableBytes:
       oldColumnBytes === undefined ? undefined : Math.max(0, facts.tableBytes + columnBytes - oldColumnBytes),
     walBytes: {
-      backfill: within(backfillWalBytes(facts, columnBytes, keepsIndex), WAL_FACTOR),
+      backfill: within(backfillWalBytes(facts, columnBytes, keepsIndex ? (oldBytes ?? 0) : undefined), WAL_FACTOR),
       indexes: within(newIndexBytes, WAL_FACTOR),
     },
   };
+}
+
+/** Of one old vector; undefined where their size is not known. */
+function oldVectorBytes({ table, oldDimensions }: PlanFacts, column: string): number | undefined {
+  if (oldDimensions === undefined) return undefined;
+  const type = table.columns.find(({ name }) => name === column)?.type ?? '';
+  return vectorBytes(/\bhalfvec\b/.test(type) ? 'halfvec' : 'vector', oldDimensions);
 }
 
 /**
@@ -74,17 +81,19 @@ function peakBytes(facts: PlanFacts, columnBytes: number, newIndexBytes: number)
 /**
  * Lock, new version and index entries of each row, and once every page of the table and its indexes whole: the first change after a
  * checkpoint writes a full-page image (`full_page_writes`).
+ *
+ * @param keptVectorBytes of an old vector whose indexes are kept; undefined where they are dropped
  */
-function backfillWalBytes(facts: PlanFacts, columnBytes: number, keepsIndex: boolean): number {
+function backfillWalBytes(facts: PlanFacts, columnBytes: number, keptVectorBytes: number | undefined): number {
   const rows = facts.rowsEstimate;
   const heap = heapOf(facts);
   const others = facts.table.indexes.length - facts.annIndexes.length;
-  const oldVector = vectorBytes('vector', facts.oldDimensions ?? 0);
-  const ann = keepsIndex
-    ? facts.annIndexes.reduce((sum, { method }) => sum + oldVector + ANN_RECORD_BYTES[method], 0)
-    : 0;
+  const ann =
+    keptVectorBytes === undefined
+      ? 0
+      : facts.annIndexes.reduce((sum, { method }) => sum + keptVectorBytes + ANN_RECORD_BYTES[method], 0);
   const records = LOCK_RECORD_BYTES + UPDATE_RECORD_BYTES + others * INDEX_RECORD_BYTES + ann;
-  const images = heap + (keepsIndex ? facts.indexBytes : others * PAGE_BYTES);
+  const images = heap + (keptVectorBytes !== undefined ? facts.indexBytes : others * PAGE_BYTES);
   return rows === 0 ? 0 : rows * records + heap + columnBytes + images;
 }
 

@@ -42,13 +42,15 @@ export function planTime(
 ): PlannedTime {
   const { requests, probe, pace, keepsIndex, indexes, dimensions } = inputs;
   const rows = texts?.texts ?? exactly(facts.rowsEstimate, facts.rowsCounted ? 'counted' : 'estimated');
+  // Those too that an earlier run has embedded.
+  const indexed = rows.value + (texts?.done.value ?? 0);
   const writeSeconds = within(rows.value / writeRate(facts, keepsIndex), WRITE_FACTOR);
   const embedSeconds = texts === undefined ? undefined : secondsToEmbed(texts, requests, probe, pace);
   return {
     embedSeconds,
     writeSeconds,
     backfillSeconds: embedSeconds === undefined ? undefined : slower(embedSeconds, writeSeconds),
-    indexSeconds: sum(indexes.map((index) => indexBuildSeconds(index, rows.value, dimensions))),
+    indexSeconds: sum(indexes.map((index) => indexBuildSeconds(index, indexed, dimensions))),
   };
 }
 

@@ -1,4 +1,5 @@
 import { usd } from '../amounts.ts';
+import { plural } from '../plural.ts';
 
 /** What a migration is weighed by; amounts in US dollars. */
 export interface RoiInput {
@@ -71,7 +72,7 @@ export function reckonRoi(input: RoiInput): RoiReport {
 }
 
 function monthsToPay(totalUsd: number, monthlyBenefitUsd: number): number | undefined {
-  if (totalUsd === 0) return 0;
+  if (totalUsd === 0 && monthlyBenefitUsd >= 0) return 0;
   return monthlyBenefitUsd > 0 ? totalUsd / monthlyBenefitUsd : undefined;
 }
 
@@ -88,7 +89,7 @@ function roiAssumptions(input: RoiInput): string[] {
     input.computeUsd === 0
       ? 'Compute costs nothing: it runs on machines that are paid for anyway (--compute-usd).'
       : `Compute costs ${usd(input.computeUsd)} (--compute-usd).`,
-    `Engineering takes ${whole(hours)} hours at ${usd(hourlyRateUsd)} (--hours, --rate), testing and deployment included.`,
+    `Engineering takes ${whole(hours)} ${plural(hours, 'hour')} at ${usd(hourlyRateUsd)} (--hours, --rate), testing and deployment included.`,
     input.downtimeUsd === 0
       ? 'Downtime costs nothing: searches go on during the backfill, the swap takes milliseconds (--downtime-usd).'
       : `Downtime costs ${usd(input.downtimeUsd)} (--downtime-usd).`,

@@ -20,7 +20,7 @@ export function doctorText(report: DoctorReport, { width, verbose }: DoctorTextO
   const ok = report.checks.filter((check) => check.result === 'ok');
   const blocks = [
     ...report.findings.map((finding) => findingText(finding, columns)),
-    ...(unknown.length === 0 ? [] : [unknown.map((check) => checkText('unknown', check, columns)).join('\n')]),
+    ...(unknown.length === 0 ? [] : [unknownText(unknown, columns)]),
     ...(ok.length === 0 ? [] : [okText(ok, columns, verbose)]),
     verdict(report, unknown.length),
   ];
@@ -35,6 +35,14 @@ function findingText({ severity, message, why, hint }: Finding, columns: number)
 
 function checkText(result: string, { name, detail }: DoctorCheck, columns: number): string {
   return label(result, `${name}: ${detail}`, columns);
+}
+
+/** Looks that one thing stands in the way of are told together. */
+function unknownText(checks: readonly DoctorCheck[], columns: number): string {
+  const details = [...new Set(checks.map((check) => check.detail))];
+  const namesFor = (detail: string): string[] =>
+    checks.filter((check) => check.detail === detail).map((check) => check.name);
+  return details.map((detail) => label('unknown', `${namesFor(detail).join(', ')}: ${detail}`, columns)).join('\n');
 }
 
 function okText(checks: readonly DoctorCheck[], columns: number, verbose: boolean): string {

@@ -20,6 +20,7 @@ function section(title: string, tasks: readonly string[]): string {
 
 function before(plan: MigrationPlan): string[] {
   const { storage, time, cost } = plan;
+  const spent = cost.spentUsd === 0 ? '' : ` beside the ${usd(cost.spentUsd)} that are spent`;
   const free = Math.max(0, storage.peakBytes.high - storage.tableBytes - storage.indexBytes);
   const backfill =
     time.backfillSeconds === undefined
@@ -31,7 +32,7 @@ function before(plan: MigrationPlan): string[] {
     `**Disk**: ${bytes(free)} are free beside the table, and up to ${bytes(storage.walBytes.backfill.high)} of WAL fit where archive, standbys and slots keep it`,
     ...(cost.usd === undefined || cost.usd.value === 0
       ? []
-      : [`**Budget**: about ${usd(cost.usd.value)}; \`REEMBED_BUDGET_USD\` is set`]),
+      : [`**Budget**: about ${usd(cost.usd.value)}${spent}; \`REEMBED_BUDGET_USD\` is set`]),
     '**Staging**: 005, 006, 007 and the way back (`npx knex migrate:down`) have run on a copy; the same searches before and after were compared',
     `**Window**: 005 and 007 wait for nobody longer than 50 ms a try; the backfill (${backfill}) runs outside the busiest hours`,
     '**Writers**: whoever writes or searches vectors knows from which deploy on the new model is used',

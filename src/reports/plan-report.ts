@@ -10,15 +10,18 @@ export interface PlanReportOptions {
 
 /** A plan as text for a terminal. */
 export function planText(plan: MigrationPlan, { sql }: PlanReportOptions): string {
+  const [what, ...numbers] = planSections(plan).map(sectionText);
   const parts = [
-    ...planSections(plan).map(sectionText),
+    what ?? '',
+    // Over budget, or nothing left to do: before the numbers, or nobody reads it.
+    plan.notes.join('\n'),
+    ...numbers,
     plan.steps
       .map((step) => [`${step.name}: ${step.summary}`, ...(sql ? step.sql.map((each) => `  ${each};`) : [])].join('\n'))
       .join('\n'),
     plan.indexes.map(indexText).join('\n'),
     plan.choices.map((choice) => `${choice.chosen ? '*' : ' '} ${choiceText(choice)}`).join('\n'),
     ['Order of deployment', ...plan.deployment.steps.map((step, i) => `  ${i + 1}. ${stepText(step)}`)].join('\n'),
-    plan.notes.join('\n'),
     ['Assumptions', ...plan.assumptions.map((each) => `  - ${each}`)].join('\n'),
   ];
   return parts.filter((part) => part !== '').join('\n\n');
@@ -43,9 +46,16 @@ function stepText({ title, commands, note }: DeploymentStep): string {
 
 /** A plan as Markdown, for a pull request or a ticket. */
 export function planMarkdown(plan: MigrationPlan, { sql }: PlanReportOptions): string {
+  const [what, ...numbers] = planSections(plan).map(({ title, rows }) => [
+    `## ${title}`,
+    markdownTable(['', ''], rows),
+  ]);
   const sections = [
     `# Plan of ${plan.migration}`,
-    ...planSections(plan).flatMap(({ title, rows }) => [`## ${title}`, markdownTable(['', ''], rows)]),
+    ...(what ?? []),
+    '## Notes',
+    list(plan.notes),
+    ...numbers.flat(),
     '## Steps',
     ...plan.steps.flatMap((step) => [`**${step.name}**: ${step.summary}.`, ...(sql ? [fenced(step.sql)] : [])]),
     ...(plan.indexes.length === 0 ? [] : ['## Indexes', list(plan.indexes.map(indexText))]),
@@ -53,8 +63,6 @@ export function planMarkdown(plan: MigrationPlan, { sql }: PlanReportOptions): s
     list(plan.choices.map((choice) => `${choice.chosen ? '**chosen** ' : ''}${choiceText(choice)}`)),
     '## Order of deployment',
     plan.deployment.steps.map((step, i) => `${i + 1}. ${markdownStep(step)}`).join('\n'),
-    '## Notes',
-    list(plan.notes),
     '## Assumptions',
     list(plan.assumptions),
   ];

@@ -1,4 +1,4 @@
-import { bytes, count, number, usd } from '../amounts.ts';
+import { bytes, count, megabytes, number, usd } from '../amounts.ts';
 import type { ProviderName } from '../config/types.ts';
 import type { Estimate } from '../plan/estimate.ts';
 import type { PlannedVectorIndex } from '../plan/plan-indexes.ts';
@@ -64,9 +64,10 @@ function tooLongText({ maxTokens, truncated, tokensLost }: NonNullable<Migration
   return truncated.value === 0 ? over : `${over}, which lose ${countText(tokensLost, 'token')}`;
 }
 
-function costText({ usd: cost, price, budgetUsd, overBudget }: MigrationPlan['cost']): string {
+function costText({ usd: cost, price, spentUsd, budgetUsd, overBudget }: MigrationPlan['cost']): string {
+  const spent = spentUsd === 0 ? '' : `, ${usd(spentUsd)} are spent already`;
   const budget =
-    budgetUsd === undefined ? '' : `, budget ${usd(budgetUsd)}${overBudget === true ? ': OVER BUDGET' : ''}`;
+    budgetUsd === undefined ? spent : `${spent}, budget ${usd(budgetUsd)}${overBudget === true ? ': OVER BUDGET' : ''}`;
   if (cost === undefined) return `${UNKNOWN}${price === undefined ? ': no price' : ''}${budget}`;
   if (price?.usdPerMillionTokens === 0) return `${usd(0)} by the token (${price.source})${budget}`;
   return `${estimateText(cost, usd)}, ${usd(price?.usdPerMillionTokens ?? 0)} a million tokens${budget}`;
@@ -115,7 +116,7 @@ function memoryRows({ memory, provider }: MigrationPlan): PlanSection['rows'] {
       : `${estimateText(model.bytes, bytes)}: ${count(model.threads, 'session')} of ${bytes(model.sessionBytes)}, ${model.dtype}, ${bytes(model.graphBytes)} on disk`;
   return [
     ['Model', here],
-    ['Index build', indexBuildBytes === 0 ? 'no index' : `about ${bytes(indexBuildBytes)} of maintenance_work_mem`],
+    ['Index build', indexBuildBytes === 0 ? 'no index' : `about ${megabytes(indexBuildBytes)} of maintenance_work_mem`],
   ];
 }
 
@@ -127,7 +128,7 @@ export function indexText(index: PlannedVectorIndex): string {
 }
 
 function memoryText({ buildMemoryBytes, graphBytes }: PlannedVectorIndex): string {
-  if (buildMemoryBytes !== undefined) return `, maintenance_work_mem ${bytes(buildMemoryBytes)} while it is built`;
+  if (buildMemoryBytes !== undefined) return `, maintenance_work_mem ${megabytes(buildMemoryBytes)} while it is built`;
   if (graphBytes === undefined || graphBytes === 0) return '';
-  return `, its graph takes ${bytes(graphBytes)} of maintenance_work_mem: with less it is many times slower to build`;
+  return `, its graph takes ${megabytes(graphBytes)} of maintenance_work_mem: with less it is many times slower to build`;
 }

@@ -4,6 +4,11 @@ export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+/** A name for a person to copy: in quotes only where it needs them, keywords aside. */
+export function shownIdentifier(name: string): string {
+  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : quoteIdentifier(name);
+}
+
 /** `"schema"."name"`; every name in generated SQL is qualified so that search_path decides nothing. */
 export function quoteQualified(schema: string, name: string): string {
   return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`;

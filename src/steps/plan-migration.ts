@@ -1,4 +1,6 @@
 import { isRemote } from '../config/provider-names.ts';
+import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
+import { messageOf, PreflightError } from '../errors.ts';
 import { readFacts, type TableFacts } from '../inspect/facts.ts';
 import { findLocalModel, readModelMemory } from '../inspect/local-model-files.ts';
 import { probeModel } from '../inspect/probe-model.ts';
@@ -14,22 +16,36 @@ import { countCached } from '../providers/vector-cache/count-cached.ts';
 import { provenanceOf } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { findRecord } from '../state/resolve.ts';
+import { readUsage } from '../state/usage.ts';
 
 export interface PlanMigrationOptions {
   /** Embeds some texts to measure how long it takes; a service is paid for them (false). */
   readonly probe?: boolean;
   /** US dollars a million tokens, before `EMBEDDING_PRICE` and the price table. */
   readonly price?: number | undefined;
-  /** US dollars that the migration may cost, before `REEMBED_BUDGET_USD`. */
+  /** US dollars that the migration may cost in all its runs, before `REEMBED_BUDGET_USD`. */
   readonly budgetUsd?: number | undefined;
 }
 
 /**
  * Looks at the table, a sample of its texts and the model's files, and plans the migration; changes nothing.
  *
- * @throws PreflightError `extension_missing`, `table_missing`; with `probe` also as `createProvider`
+ * @throws PreflightError `extension_missing`, `table_missing`, `select_denied`; with `probe` also as `createProvider`
  */
 export async function planMigration(ctx: MigrationContext, options: PlanMigrationOptions = {}): Promise<MigrationPlan> {
+  try {
+    return await planFromFacts(ctx, options);
+  } catch (cause) {
+    if (sqlStateOf(cause) !== SQLSTATE.insufficientPrivilege) throw cause;
+    throw new PreflightError(
+      'select_denied',
+      `A plan reads the table and reembed's state, and this role may not: ${messageOf(cause)}.`,
+      { step: 'inspect', hint: 'Run "reembed doctor", which names the rights that are missing.', cause },
+    );
+  }
+}
+
+async function planFromFacts(ctx: MigrationContext, options: PlanMigrationOptions): Promise<MigrationPlan> {
   const { definition, runtime } = ctx;
   const facts = await readFacts(ctx);
   const swapped = (await findRecord(ctx))?.active === 'new';
@@ -41,6 +57,7 @@ export async function planMigration(ctx: MigrationContext, options: PlanMigratio
     model: await localMemory(ctx),
     price: choosePrice(definition, { flag: options.price, env: runtime.remote.usdPerMillionTokens }),
     budgetUsd: options.budgetUsd ?? runtime.remote.budgetUsd,
+    spent: await readUsage(ctx),
     pace: runtime satisfies PlanPace,
     swapped,
   });

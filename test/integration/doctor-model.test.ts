@@ -3,10 +3,12 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { doctor } from '../../src/inspect/doctor.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { type Chain, makeSegments, openChain } from '../helpers/chain.ts';
 import { byCode, checkNamed, examine } from '../helpers/doctor-bed.ts';
+import { startScriptedServer } from '../helpers/scripted-server.ts';
 
 const BUNDLED = { provider: 'local', model: 'sentence-transformers/all-MiniLM-L6-v2', dimensions: 384 } as const;
 
@@ -85,6 +87,22 @@ describe('the model', () => {
     const report = await examine(chain, { input: { provider: 'openai', model: 'text-embedding-3-small' } });
     expect(report.ok).toBe(false);
     expect(checkNamed(report, 'provider').result).toBe('found');
+    // What its card says is known without it.
+    expect(checkNamed(report, 'text lengths').detail).toContain('text-embedding-3-small reads 8191 tokens');
+  });
+
+  it('that is busy holds nobody up who wants to stop', async () => {
+    const server = await startScriptedServer({ dimensions: 8 });
+    const stopped = new AbortController();
+    server.rule = () => {
+      setImmediate(() => stopped.abort());
+      return { kind: 'status', status: 429, headers: { 'retry-after': '20' } };
+    };
+    const remote = { ...chain.context().runtime.remote, baseUrl: server.urls.openai };
+    const ctx = chain.context({ provider: 'openai', model: 'some-model', dimensions: 8 }, { remote });
+    await expect(doctor({ ...ctx, signal: stopped.signal })).rejects.toMatchObject({ name: 'InterruptedError' });
+    expect(server.embedded()).toHaveLength(1);
+    await server.close();
   });
 
   it('that is another one than made the new vectors is an error', async () => {

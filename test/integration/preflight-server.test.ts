@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { MigrationInput } from '../../src/config/define-migration.ts';
 import { openDatabase } from '../../src/db/database.ts';
-import { type PreflightReport, preflight } from '../../src/inspect/preflight.ts';
+import { preflight } from '../../src/inspect/preflight.ts';
+import type { MigrationContext } from '../../src/state/context.ts';
+import { planMigration } from '../../src/steps/plan-migration.ts';
 import { type Chain, openChain } from '../helpers/chain.ts';
 import { codes, dedicatedConnections, look, messageOf, TABLE } from '../helpers/preflight-bed.ts';
 
@@ -11,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => chain.close());
 
 describe('rights', () => {
-  async function asRole(setup: string, state = 'reembed'): Promise<PreflightReport> {
+  async function asRole<T>(setup: string, work: (ctx: MigrationContext) => Promise<T>): Promise<T> {
     const role = 'preflight_reader';
     await chain.db.query(`DROP OWNED BY ${role}`).catch(() => undefined);
     await chain.db.query(`DROP ROLE IF EXISTS ${role}`);
@@ -23,25 +26,48 @@ describe('rights', () => {
     url.password = 'x';
     const db = openDatabase({ connectionString: url.href, embedded: false });
     try {
-      return await preflight({ ...chain.context({}, { stateSchema: state }), db });
+      return await work({ ...chain.context(), db });
     } finally {
       await db.close();
     }
   }
 
+  const lookAs = (setup: string, input: Partial<MigrationInput> = {}, stateSchema = 'reembed') =>
+    asRole(setup, ({ db }) => preflight({ ...chain.context(input, { stateSchema }), db }));
+
   it('to alter, to create indexes and to keep the state are named one by one', async (test) => {
     if (!dedicatedConnections(chain)) return test.skip('the embedded database has one role');
     await look(chain, TABLE);
-    const report = await asRole('');
+    const report = await lookAs('');
     expect(codes(report).sort()).toEqual(['not_owner', 'schema_create_denied', 'state_schema_denied']);
     expect(messageOf(report, 'not_owner')).toContain('"preflight_reader" may not alter "public.segments"');
+  });
+
+  it('to read the table, and to look into its schema, are told as what they are', async (test) => {
+    if (!dedicatedConnections(chain)) return test.skip('the embedded database has one role');
+    await look(chain, TABLE);
+    const unread = await lookAs('REVOKE SELECT ON segments FROM ROLE_NAME');
+    expect(messageOf(unread, 'select_denied')).toContain('This role may not read "public.segments"');
+    await expect(asRole('REVOKE SELECT ON segments FROM ROLE_NAME', (ctx) => planMigration(ctx))).rejects.toMatchObject(
+      {
+        code: 'select_denied',
+        message: expect.stringContaining('permission denied for table segments'),
+        hint: expect.stringContaining('reembed doctor'),
+      },
+    );
+    const hidden = await lookAs('DROP SCHEMA IF EXISTS hidden CASCADE; CREATE SCHEMA hidden', {
+      table: 'hidden.segments',
+    });
+    expect(codes(hidden)).toContain('catalog_denied');
+    expect(messageOf(hidden, 'catalog_denied')).toContain('hidden');
   });
 
   it('are there for an owner with a state schema of his own', async (test) => {
     if (!dedicatedConnections(chain)) return test.skip('the embedded database has one role');
     await look(chain, TABLE);
-    const report = await asRole(
+    const report = await lookAs(
       'ALTER TABLE segments OWNER TO ROLE_NAME; GRANT CREATE ON SCHEMA public TO ROLE_NAME; CREATE SCHEMA kept AUTHORIZATION ROLE_NAME',
+      {},
       'kept',
     );
     expect(report.findings).toEqual([]);
@@ -53,8 +79,9 @@ describe('rights', () => {
       chain,
       `${TABLE}; ALTER TABLE segments ENABLE ROW LEVEL SECURITY; ALTER TABLE segments FORCE ROW LEVEL SECURITY`,
     );
-    const report = await asRole(
+    const report = await lookAs(
       'ALTER TABLE segments OWNER TO ROLE_NAME; GRANT CREATE ON SCHEMA public TO ROLE_NAME; CREATE SCHEMA kept AUTHORIZATION ROLE_NAME',
+      {},
       'kept',
     );
     expect(codes(report)).toEqual(['row_security']);

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ModelReference, RemoteSettings } from '../../src/config/types.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { expand } from '../../src/steps/expand.ts';
+import { planMigration } from '../../src/steps/plan-migration.ts';
 import { undoExpand } from '../../src/steps/undo-expand.ts';
 import { type MigrationLedger, openLedger } from '../../src/steps/usage-ledger.ts';
 import { type Chain, makeSegments, openChain } from '../helpers/chain.ts';
@@ -57,6 +58,21 @@ describe('a budget', () => {
     });
     await (await ledgerOf({ budgetUsd: 0.02 })).admit(1_000, undefined);
     expect(await spent()).toMatchObject({ requests: 2, usd: 0.0105 });
+  });
+
+  it('is what a plan compares the rest with, after what is spent', async () => {
+    const planned = async (budgetUsd: number) => {
+      const ctx = contextWith({ budgetUsd, vectorCache: 'off' });
+      return (await planMigration({ ...ctx, definition: { ...ctx.definition, ...MODEL } })).cost;
+    };
+    const { usd } = await planned(1);
+    const rest = usd?.value ?? expect.fail('the plan has no cost');
+    expect(rest).toBeGreaterThan(0);
+    const ledger = await ledgerOf({});
+    await ledger.settle(0, { requests: 1, tokens: 2_000_000 });
+    await ledger.close();
+    expect(await planned(2 + 2 * rest)).toMatchObject({ usd: { value: rest }, spentUsd: 2, overBudget: false });
+    expect(await planned(2 + rest / 2)).toMatchObject({ usd: { value: rest }, spentUsd: 2, overBudget: true });
   });
 
   it('counts what a request really took, and nothing for one that failed', async () => {

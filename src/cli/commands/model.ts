@@ -6,7 +6,7 @@ import { describeListed, describePulled, describeVerified } from '../model-text.
 const ACTIONS = ['list', 'pull', 'verify', 'path'] as const;
 const DTYPES = ['fp32', 'fp16', 'int8'] as const satisfies readonly Dtype[];
 
-/** `reembed model list | pull | verify | path`: the models on this machine. 3 when a model has no manifest to compare with. */
+/** `reembed model list | pull | verify | path`: the models on this machine. 3 when a model has no manifest to compare with, 1 when its files are not as they should be. */
 export const model = defineCommand({
   usage: 'model <action> [name]',
   describe: 'Download models, list them, verify their files',
@@ -73,12 +73,15 @@ async function pull(name: string, { dtype, ...flags }: PullFlags, { output, sign
 }
 
 async function verify(name: string, dtype: Dtype | undefined, cli: Cli): Promise<ExitCode> {
-  const { listModels, verifyModel } = await import('../../models/list-models.ts');
+  const { verifyModel, verifyModels } = await import('../../models/list-models.ts');
   const { modelsDir, modelLock, dtype: configured } = loadRuntimeSettings();
-  const wanted = name === '' ? (await listModels(modelsDir)).map((each) => each.directory) : [name];
-  const models = [];
-  for (const each of wanted) models.push(await verifyModel(each, { modelsDir, modelLock, dtype: dtype ?? configured }));
+  const where = { modelsDir, modelLock };
+  const models =
+    name === ''
+      ? await verifyModels({ ...where, dtype })
+      : [await verifyModel(name, { ...where, dtype: dtype ?? configured })];
   cli.output.result({ models }, models.map(describeVerified).join('\n'));
+  if (models.some((each) => each.result === 'refused')) return 1;
   return models.some((each) => each.result === 'no manifest') ? 3 : 0;
 }
 

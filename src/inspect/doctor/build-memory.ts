@@ -1,6 +1,7 @@
+import { megabytes } from '../../amounts.ts';
 import type { Queryable } from '../../db/types.ts';
+import { shownIdentifier } from '../../sql/identifiers.ts';
 import { warningFinding } from '../finding.ts';
-import { megabytes } from './amounts.ts';
 import { indexBuilds } from './index-builds.ts';
 import { type Examined, type Look, seen } from './look.ts';
 
@@ -17,7 +18,7 @@ export async function lookAtBuildMemory(examined: Examined, tx: Queryable): Prom
   const detail = `${what} takes about ${megabytes(memoryBytes)}, maintenance_work_mem is ${megabytes(setting)}`;
   if (memoryBytes <= setting) return seen(detail);
   const value = `${Math.ceil((memoryBytes * 1.1) / 2 ** 20)}MB`;
-  const role = examined.facts.server.role;
+  const role = shownIdentifier(examined.facts.server.role);
   const hint =
     kind === 'hnsw'
       ? `If the server has the memory, run "ALTER ROLE ${role} SET maintenance_work_mem = '${value}';" before the swap.`

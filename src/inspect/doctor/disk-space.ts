@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
+import { megabytes } from '../../amounts.ts';
 import { isEmbedded } from '../../config/database-settings.ts';
 import type { Queryable } from '../../db/types.ts';
 import { messageOf } from '../../errors.ts';
 import { newColumnBytes } from '../../sql/storage.ts';
 import { errorFinding } from '../finding.ts';
-import { megabytes } from './amounts.ts';
 import { indexBuilds } from './index-builds.ts';
 import { whyNotLocal } from './local-server.ts';
 import { type Examined, type Look, seen, unseen } from './look.ts';

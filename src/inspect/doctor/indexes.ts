@@ -1,4 +1,5 @@
 import { plural } from '../../plural.ts';
+import { quoteQualified } from '../../sql/identifiers.ts';
 import { annIndexesOn } from '../facts.ts';
 import { warningFinding } from '../finding.ts';
 import { type Examined, type Look, seen } from './look.ts';
@@ -12,7 +13,7 @@ export function lookAtIndexes({ ctx, table }: Examined): Look {
       warningFinding(
         'index_invalid',
         `Index "${index.schema}.${index.name}" is INVALID: a build of it was interrupted, or is going on.`,
-        `When nothing builds it: DROP INDEX CONCURRENTLY "${index.schema}"."${index.name}".`,
+        `When nothing builds it: DROP INDEX CONCURRENTLY ${quoteQualified(index.schema, index.name)}.`,
       ),
     );
   const wanted = definition.index.distance;

@@ -1,4 +1,5 @@
 import type { Queryable } from '../../db/types.ts';
+import { shownIdentifier } from '../../sql/identifiers.ts';
 import type { FindingCode } from '../catalogue.ts';
 import type { ServerFacts } from '../facts.ts';
 import { errorFinding, type Finding, warningFinding } from '../finding.ts';
@@ -100,7 +101,7 @@ export async function lookAtPgvector(examined: Examined, tx: Queryable): Promise
       errorFinding(
         'extension_schema_denied',
         `The role "${facts.server.role}" may not use the schema "${extension.schema}", where pgvector is installed.`,
-        `Run "GRANT USAGE ON SCHEMA ${extension.schema} TO ${facts.server.role};".`,
+        `Run "GRANT USAGE ON SCHEMA ${shownIdentifier(extension.schema)} TO ${shownIdentifier(facts.server.role)};".`,
       ),
     );
   }

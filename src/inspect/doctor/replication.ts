@@ -1,7 +1,7 @@
+import { megabytes } from '../../amounts.ts';
 import type { Queryable } from '../../db/types.ts';
 import { plural } from '../../plural.ts';
 import { type Finding, warningFinding } from '../finding.ts';
-import { megabytes } from './amounts.ts';
 import { type Examined, type Look, seen, unseen } from './look.ts';
 
 interface Slot {

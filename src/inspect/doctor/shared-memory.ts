@@ -1,8 +1,8 @@
 import { statfs } from 'node:fs/promises';
+import { megabytes } from '../../amounts.ts';
 import type { Queryable } from '../../db/types.ts';
 import { messageOf } from '../../errors.ts';
 import { warningFinding } from '../finding.ts';
-import { megabytes } from './amounts.ts';
 import { indexBuilds } from './index-builds.ts';
 import { whyNotLocal } from './local-server.ts';
 import { type Examined, type Look, seen, unseen } from './look.ts';

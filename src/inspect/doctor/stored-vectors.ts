@@ -133,7 +133,7 @@ function fixFor(column: string, side: LookedAt['side'], swapped: boolean): strin
   if (side === 'new' && swapped)
     return 'Write these rows again with the present model; "reembed verify --full" names all of them.';
   if (side === 'new') {
-    return `Set "${provenanceOf(column).model}" to NULL in these rows and run "reembed backfill"; "reembed verify --full" names all of them.`;
+    return `Set ${quoteIdentifier(provenanceOf(column).model)} to NULL in these rows and run "reembed backfill"; "reembed verify --full" names all of them.`;
   }
   if (swapped)
     return 'They come back with "reembed rollback"; with "from" configured it fills rows whose old vector is NULL.';

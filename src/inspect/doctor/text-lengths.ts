@@ -3,6 +3,7 @@ import { ModelError } from '../../errors.ts';
 import { readModelConfig } from '../../models/model-config.ts';
 import { resolveModelFiles } from '../../models/model-files.ts';
 import { loadTokenizer } from '../../models/tokenizer.ts';
+import { servedMaxTokens } from '../../providers/remote/served-model.ts';
 import { quoteIdentifier } from '../../sql/identifiers.ts';
 import { keyJsonSql } from '../../sql/pending.ts';
 import { afterCursorSql } from '../../sql/read-window.ts';
@@ -19,19 +20,21 @@ interface TextLimit {
   /** Texts of so many bytes at most are never too long. */
   readonly safeBytes: number;
   readonly isEstimate: boolean;
+  /** Characters of a text that have to be read for it. */
+  readonly readCharacters: number;
   tooLong(texts: readonly string[]): Promise<readonly boolean[]>;
 }
 
 /** English text; other languages have fewer. */
 const BYTES_PER_TOKEN = 4;
-/** More characters than any model reads need not be fetched to see that they are too many. */
-const FETCHED_CHARACTERS = 200_000;
+/** More characters than any model reads need not be read to see that they are too many. */
+const READ_CHARACTERS = 200_000;
 const WINDOW_ROWS = 200;
 
 /**
  * Texts that the model will cut: by its own tokenizer where that lies here, else by their bytes.
  *
- * @param maxTokens what the provider says of itself, where it was asked
+ * @param maxTokens what the provider says of itself, where it was asked; else the model's card counts
  */
 export async function lookAtTextLengths(
   examined: Examined,
@@ -42,7 +45,7 @@ export async function lookAtTextLengths(
   const target = textTarget(examined);
   if (target === undefined) return unseen('there is no text column to look at');
   if (provider === 'hash' || provider === 'file') return seen(`the provider ${provider} has no limit`);
-  const limit = provider === 'local' ? await localLimit(examined) : estimatedLimit(maxTokens);
+  const limit = provider === 'local' ? await localLimit(examined) : estimatedLimit(maxTokens ?? servedMaxTokens(model));
   if (typeof limit === 'string') return unseen(limit);
   const { rows, keys } = await findTooLong(examined, tx, target, limit);
   const scope = scopeOf(examined, rows, 'text');
@@ -71,6 +74,7 @@ async function localLimit({ ctx }: Examined): Promise<TextLimit | string> {
       // A token stands for one byte at least, those of the prefix and the special ones excepted.
       safeBytes: Math.max(0, config.maxTokens - special),
       isEstimate: false,
+      readCharacters: READ_CHARACTERS,
       tooLong: async (texts) =>
         (await tokenizer.tokenize(texts.map((text) => prefix + text))).map((text) => text.truncated),
     };
@@ -83,7 +87,8 @@ async function localLimit({ ctx }: Examined): Promise<TextLimit | string> {
 function estimatedLimit(maxTokens: number | undefined): TextLimit | string {
   if (maxTokens === undefined) return 'how many tokens the model reads is not known';
   const safeBytes = maxTokens * BYTES_PER_TOKEN;
-  return { maxTokens, safeBytes, isEstimate: true, tooLong: async (texts) => texts.map(() => true) };
+  const tooLong: TextLimit['tooLong'] = async (texts) => texts.map(() => true);
+  return { maxTokens, safeBytes, isEstimate: true, readCharacters: 0, tooLong };
 }
 
 async function findTooLong(
@@ -127,7 +132,7 @@ async function* sampleCandidates(
   const sample = await sampleRows(tx, examined, target, hasText(target));
   const text = `t.${quoteIdentifier(target.text)}::text`;
   const { rows } = await tx.query<{ key: string[]; text: string }>(
-    `SELECT ${keyJsonSql(target, 't')} AS key, pg_catalog.left(${text}, ${FETCHED_CHARACTERS}) AS text FROM ${sample.sql}
+    `SELECT ${keyJsonSql(target, 't')} AS key, pg_catalog.left(${text}, ${limit.readCharacters}) AS text FROM ${sample.sql}
      WHERE pg_catalog.octet_length(${text}) > ${limit.safeBytes} ORDER BY ${orderSql(target)}`,
     sample.params,
   );
@@ -141,7 +146,7 @@ async function* allCandidates(tx: Queryable, target: VectorTarget, limit: TextLi
   for (;;) {
     const after = cursor === undefined ? '' : `${afterCursorSql(target)} AND `;
     const { rows } = await tx.query<Record<string, unknown>>(
-      `SELECT ${keyListSql(target, 't')}, pg_catalog.left(${text}, ${FETCHED_CHARACTERS}) AS text FROM ${tableSql(target)} t
+      `SELECT ${keyListSql(target, 't')}, pg_catalog.left(${text}, ${limit.readCharacters}) AS text FROM ${tableSql(target)} t
        WHERE ${after}pg_catalog.octet_length(${text}) > ${limit.safeBytes} ORDER BY ${orderSql(target)} LIMIT ${WINDOW_ROWS}`,
       cursor ?? [],
     );

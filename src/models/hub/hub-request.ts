@@ -1,3 +1,4 @@
+import { bareHost, isLoopback, isMetadataHost } from '../../config/link-local.ts';
 import type { RemoteSettings } from '../../config/types.ts';
 import { ConfigError } from '../../errors.ts';
 import { explainFailure } from './hub-errors.ts';
@@ -31,7 +32,7 @@ const MAX_REDIRECTS = 8;
 
 /**
  * Asks for `path` of the Hub and follows redirects by hand: the token goes to the Hub's own origin and to nobody else.
- * @throws ConfigError `hub_insecure`; HubError `hub_unreachable` when no answer comes; the signal's reason when it aborts.
+ * @throws ConfigError `hub_insecure`, `address_refused`; HubError `hub_unreachable` when no answer comes; the signal's reason when it aborts.
  */
 export async function requestHub(hub: HubSettings, path: string, options: RequestOptions = {}): Promise<HubAnswer> {
   const home = new URL(hub.hubUrl);
@@ -42,7 +43,7 @@ export async function requestHub(hub: HubSettings, path: string, options: Reques
   let hubHeaders = new Headers();
   try {
     for (let hops = 0; ; hops++) {
-      assertSecure(from, hub);
+      assertAllowed(from, hub);
       const response = await fetch(from, {
         method: options.method ?? 'GET',
         headers: { ...options.headers, ...headersFor(from, home, hub) },
@@ -80,17 +81,21 @@ function nextOf(response: Response, from: URL): URL | undefined {
   return URL.canParse(location, from.href) ? new URL(location, from.href) : undefined;
 }
 
-function assertSecure(to: URL, { allowHttp, hubUrl }: HubSettings): void {
-  if (to.protocol === 'https:' || (to.protocol === 'http:' && (allowHttp || isLoopback(to.hostname)))) return;
+function assertAllowed(to: URL, { allowHttp, hubUrl }: HubSettings): void {
+  const host = bareHost(to);
   const who = to.origin === new URL(hubUrl).origin ? 'HF_ENDPOINT' : `A redirect of ${hubUrl}`;
+  if (isMetadataHost(host)) {
+    const message = `${who} leads to ${host}, a link-local address or a cloud's metadata service; a server of model files was expected.`;
+    throw new ConfigError('address_refused', message, {
+      step: 'configuration',
+      hint: 'Set HF_ENDPOINT to the address of the Hub or of a mirror of it.',
+    });
+  }
+  if (to.protocol === 'https:' || (to.protocol === 'http:' && (allowHttp || isLoopback(host)))) return;
   throw new ConfigError('hub_insecure', `${who} leads to ${to.origin}, https was expected.`, {
     step: 'configuration',
     hint: 'Set HF_ENDPOINT to an https address, or EMBEDDING_ALLOW_HTTP=1 where the network between is your own.',
   });
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname);
 }
 
 function silent({ requestTimeoutMs }: HubSettings): Error {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Dtype } from '../../config/types.ts';
 import { ModelError, messageOf } from '../../errors.ts';
@@ -58,12 +59,40 @@ export function differingFile({ files }: LockedModel, hashes: LockCandidate['has
   return [...Object.keys(files), ...Object.keys(hashes)].find((each) => files[each] !== hashes[each]);
 }
 
-/** Locks a model, whole or not at all; the other models of the file stay as they are. */
-export async function writeLock(
-  path: string,
-  { name, dtype, hashes }: LockCandidate,
-  revision: string | null,
-): Promise<void> {
+/** Locks a model, whole or not at all; the other models of the file stay as they are, those too that another pull locks meanwhile. */
+export async function writeLock(path: string, candidate: LockCandidate, revision: string | null): Promise<void> {
+  const guard = await takeTurn(path);
+  try {
+    await addEntry(path, candidate, revision);
+  } finally {
+    await rmdir(guard).catch(() => undefined);
+  }
+}
+
+/** A turn takes milliseconds: one that lasts so long belongs to a process that was killed. */
+const TURN_MS = 10_000;
+
+/** A directory that one process at a time can make. */
+async function takeTurn(path: string): Promise<string> {
+  const guard = `${path}.writing`;
+  for (const began = performance.now(); ; ) {
+    try {
+      await mkdir(guard);
+      return guard;
+    } catch (error) {
+      const isTaken = error instanceof Error && 'code' in error && error.code === 'EEXIST';
+      if (!isTaken || performance.now() - began > 3 * TURN_MS) throw unwritable(path, error);
+    }
+    const since = await stat(guard).then(
+      ({ mtimeMs }) => mtimeMs,
+      () => undefined,
+    );
+    if (since !== undefined && Math.abs(Date.now() - since) > TURN_MS) await rmdir(guard).catch(() => undefined);
+    await sleep(20);
+  }
+}
+
+async function addEntry(path: string, { name, dtype, hashes }: LockCandidate, revision: string | null): Promise<void> {
   const locks = await readLocks(path);
   const entry: LockedModel = { revision, files: sorted(hashes) };
   const models = { ...locks.models, [name]: inOrder({ ...locks.models[name], [dtype]: entry }) };
@@ -73,11 +102,15 @@ export async function writeLock(
     await rename(draft, path);
   } catch (cause) {
     await rm(draft, { force: true }).catch(() => undefined);
-    throw new ModelError('model_lock_unwritable', `Could not write ${path}: ${messageOf(cause)}.`, {
-      hint: 'Run the command where that file can be written: it belongs into your repository.',
-      cause,
-    });
+    throw unwritable(path, cause);
   }
+}
+
+function unwritable(path: string, cause: unknown): ModelError {
+  return new ModelError('model_lock_unwritable', `Could not write ${path}: ${messageOf(cause)}.`, {
+    hint: 'Run the command where that file can be written: it belongs into your repository.',
+    cause,
+  });
 }
 
 async function readLocks(path: string): Promise<Locks> {

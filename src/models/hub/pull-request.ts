@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Dtype } from '../../config/types.ts';
 import { ConfigError, ModelError } from '../../errors.ts';
 import type { OnProgress } from '../../progress.ts';
-import { type ModelManifest, readManifest, verifyManifest } from '../manifest.ts';
+import { type ModelManifest, readManifest, sizeOf, verifyManifest } from '../manifest.ts';
 import { defaultModelsDir, isHubName } from '../model-files.ts';
 import { DTYPES } from '../model-layout.ts';
 import { makeDirectory } from './disk-space.ts';
@@ -81,9 +81,8 @@ async function readExisting(
   name: string,
   onProgress: OnProgress,
 ): Promise<ModelManifest | undefined> {
-  const manifest = await readManifest(directory);
-  if (manifest === undefined) {
-    if (!(await stat(directory).catch(() => undefined))) return undefined;
+  if (!(await stat(directory).catch(() => undefined))) return undefined;
+  if ((await sizeOf(join(directory, 'manifest.json'))) === undefined) {
     throw new ModelError(
       'model_directory_foreign',
       `${directory} has no manifest.json: "reembed model pull" did not make it.`,
@@ -93,7 +92,8 @@ async function readExisting(
     );
   }
   try {
-    await verifyManifest(directory, manifest);
+    const manifest = await readManifest(directory);
+    if (manifest !== undefined) await verifyManifest(directory, manifest);
     return manifest;
   } catch (error) {
     if (!(error instanceof ModelError)) throw error;

@@ -1,8 +1,8 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import { bareHost, isLoopback, isMetadataAddress, isMetadataHost } from '../../config/link-local.ts';
 import type { RemoteSettings } from '../../config/types.ts';
 import { ConfigError } from '../../errors.ts';
-import { bareHost, isLoopback, isMetadataAddress, isMetadataName } from './link-local.ts';
 
 /**
  * `base` with `path` after its own path; a query stays.
@@ -13,7 +13,7 @@ export function endpointUrl(base: string, path: string, settings: Pick<RemoteSet
   const url = new URL(base);
   url.pathname = url.pathname.replace(/\/+$/, '') + path;
   const host = bareHost(url);
-  if (isMetadataName(host) || (isIP(host) !== 0 && isMetadataAddress(host))) throw addressRefused(host, host);
+  if (isMetadataHost(host)) throw addressRefused(host, host);
   if (url.protocol === 'http:' && !settings.allowHttp && !isLoopback(host)) {
     const message = `${shownUrl(url)} is plain http to another machine: texts and the key would go unencrypted, expected https.`;
     throw new ConfigError('http_refused', message, {

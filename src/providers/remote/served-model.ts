@@ -11,16 +11,14 @@ export interface ServedModel {
   readonly dimensions: number | undefined;
 }
 
-/** As the models' cards say. */
+/** As the models' cards say; of a model that also runs here only what `known-models.ts` leaves out. */
 interface Card {
-  readonly maxTokens: number;
+  readonly maxTokens?: number;
   /** Of Matryoshka models, whose vectors may be cut: the dimensions that they make unasked. */
   readonly matryoshka?: number;
   readonly prefixes?: ServedModel['prefixes'];
 }
 
-const SEARCH_PREFIXES = { document: 'search_document: ', query: 'search_query: ' };
-const GEMMA_PREFIXES = { document: 'title: none | text: ', query: 'task: search result | query: ' };
 const MXBAI_PREFIXES = { document: '', query: 'Represent this sentence for searching relevant passages: ' };
 
 /** Models that are mostly served, beside those that also run here (`known-models.ts`). All make vectors of length 1. */
@@ -30,8 +28,8 @@ const CARDS: Readonly<Record<string, Card>> = {
   'openai/text-embedding-3-large': { maxTokens: 8191, matryoshka: 3072 },
   'gemini/gemini-embedding-001': { maxTokens: 2048 },
   'gemini/gemini-embedding-2': { maxTokens: 8192 },
-  'nomic-ai/nomic-embed-text-v1.5': { maxTokens: 8192, matryoshka: 768, prefixes: SEARCH_PREFIXES },
-  'google/embeddinggemma-300m': { maxTokens: 2048, matryoshka: 768, prefixes: GEMMA_PREFIXES },
+  'nomic-ai/nomic-embed-text-v1.5': { matryoshka: 768 },
+  'google/embeddinggemma-300m': { matryoshka: 768 },
   'mixedbread-ai/mxbai-embed-large-v1': { maxTokens: 512, matryoshka: 1024, prefixes: MXBAI_PREFIXES },
 };
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { OLD_INDEX, planOf as plan } from './plan-facts.ts';
+import { factsOf, OLD_INDEX, planOf as plan } from './plan-facts.ts';
 
 function sqlOf(step: number, made = plan()): string {
   return made.steps[step]?.sql.join(';\n') ?? '';
@@ -60,6 +60,9 @@ describe('makePlan', () => {
     expect(storage.newColumnBytes).toBeLessThan(100_000 * 1600);
     expect(storage.newIndexBytes).toBe(20_000 * 8192);
     expect(storage.oldColumnBytes).toBe(100_000 * (8 + 4 * 1536));
+    const half = { name: 'embedding', type: 'halfvec(1536)', dimensions: 1536 };
+    const { storage: ofHalf } = plan({ table: { ...factsOf().table, columns: [half] } });
+    expect(ofHalf.oldColumnBytes).toBe(100_000 * (8 + 2 * 1536));
   });
 
   it('puts the drops where the configuration asks for them', () => {

@@ -126,11 +126,24 @@ describe('the order of deployment', () => {
   });
 });
 
+it('the indexes of a half-done migration take the time of all rows that have vectors', () => {
+  const { texts } = sampleOf();
+  const half = texts.map((text, i) => (i % 2 === 0 ? text : { ...text, bytes: 0, tokens: 0, done: true }));
+  const rest = timed({ sample: { ...sampleOf(), texts: half } });
+  expect(rest.texts?.texts.value).toBe(50_000);
+  expect(rest.time.indexSeconds.value).toBe(timed({}).time.indexSeconds.value);
+});
+
 describe('the notes', () => {
   it('warn of a budget that is too small, and of one that may be', () => {
     const over = timed({ price: { usdPerMillionTokens: 1, source: '--price' }, budgetUsd: 9 });
     expect(over.cost.overBudget).toBe(true);
     expect(over.notes[0]).toBe('Over budget: about $10.00 of $9.00; the backfill would stop there, resumably.');
+    const spent = { usd: 4, unpricedTokens: 0 };
+    const begun = timed({ price: { usdPerMillionTokens: 1, source: '--price' }, budgetUsd: 13, spent });
+    expect(begun.notes[0]).toBe(
+      'Over budget: about $10.00 of $13.00 after the $4.00 that are spent; the backfill would stop there, resumably.',
+    );
     const unknown = timed({ budgetUsd: 9 }, { model: 'BAAI/bge-m3', provider: 'tei', dimensions: 1024 });
     expect(unknown.notes[0]).toContain('cannot be told');
   });

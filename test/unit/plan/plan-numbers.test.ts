@@ -70,6 +70,23 @@ describe('planCost', () => {
     expect(planCost(texts, price, 20).overBudget).toBe(false);
   });
 
+  it('is over what is left of a budget that earlier runs have begun to spend', () => {
+    const price = { usdPerMillionTokens: 50_000, source: '--price' };
+    expect(planCost(texts, price, 25, { usd: 5, unpricedTokens: 0 })).toMatchObject({ spentUsd: 5, overBudget: false });
+    expect(planCost(texts, price, 25, { usd: 5.01, unpricedTokens: 0 }).overBudget).toBe(true);
+    // Tokens that nobody knew the price of when they were sent take the present one, as the next run does.
+    expect(planCost(texts, price, 25, { usd: 5, unpricedTokens: 10 })).toMatchObject({
+      spentUsd: 5.5,
+      overBudget: true,
+    });
+  });
+
+  it('is not over a budget that is used up when nothing is left to be paid', () => {
+    const done = planTexts(2, sampleOf([100, 100], { cachedTexts: 2 }));
+    const price = { usdPerMillionTokens: 1, source: '--price' };
+    expect(planCost(done, price, 5, { usd: 5.01, unpricedTokens: 0 }).overBudget).toBe(false);
+  });
+
   it('is not known without a price or without tokens', () => {
     expect(planCost(texts, undefined, 1)).toMatchObject({ usd: undefined, overBudget: undefined });
     expect(planCost(undefined, { usdPerMillionTokens: 1, source: 'x' }, 1).usd).toBeUndefined();

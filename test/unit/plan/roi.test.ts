@@ -47,6 +47,12 @@ describe('reckonRoi', () => {
     expect(reckonRoi({ ...MILLION, apiUsd: 0 })).toMatchObject({ breakEvenMonths: 2, breakEvenMonth: 2 });
   });
 
+  it('has paid at once where it costs nothing, unless it loses something', () => {
+    const free = { ...MILLION, apiUsd: 0, hours: 0 };
+    expect(reckonRoi(free)).toMatchObject({ breakEvenMonths: 0, breakEvenMonth: 1 });
+    expect(reckonRoi({ ...free, recallAfter: 0.7 }).breakEvenMonths).toBeUndefined();
+  });
+
   it('states every number that was put in, so that a reader can disagree with it', () => {
     const { assumptions } = reckonRoi({ ...MILLION, computeUsd: 31, downtimeUsd: 47 });
     for (const stated of [

@@ -48,3 +48,15 @@ test('with --verbose every check tells what it saw', () => {
     'Nothing stands in the way of segments-hash: 1 unknown (Postgres 15.20, pgvector 0.8.7, all rows).',
   );
 });
+
+test('what the same thing stands in the way of is told once', () => {
+  const detail = 'the table could not be read';
+  const checks = [
+    { name: 'rights', result: 'unknown', detail },
+    { name: 'provider', result: 'unknown', detail: 'it was not asked: --no-probe' },
+    { name: 'columns', result: 'unknown', detail },
+  ] as const;
+  const text = doctorText({ ...SOUND, checks }, { width: 100, verbose: false });
+  expect(text).toContain(`unknown  rights, columns: ${detail}\nunknown  provider: it was not asked: --no-probe\n`);
+  expect(text).toContain(': 3 unknown (');
+});

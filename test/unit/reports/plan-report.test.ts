@@ -33,6 +33,19 @@ describe('a plan as text', () => {
     );
     expect(text).toContain(PRICE.source);
     expect(text).not.toContain('ALTER TABLE');
+    expect(text.indexOf('Over budget:')).toBeLessThan(text.indexOf('\nWork\n'));
+  });
+
+  it('has what earlier runs have spent of the budget', () => {
+    const begun = planOf(
+      {},
+      { model: 'text-embedding-3-small', provider: 'openai', dimensions: 1536 },
+      { sample: sampleOf(), price: PRICE, budgetUsd: 0.5, spent: { usd: 0.4, unpricedTokens: 0 } },
+    );
+    expect(planText(begun, { sql: false })).toMatch(
+      /^ {2}Cost +about \$0\.20 \(sampled\), \$0\.02 a million tokens, \$0\.40 are spent already, budget \$0\.50: OVER BUDGET$/m,
+    );
+    expect(planChecklist(begun)).toContain('**Budget**: about $0.20 beside the $0.40 that are spent;');
   });
 
   it('says what it does not know', () => {

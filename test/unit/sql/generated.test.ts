@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { batchWriteSql } from '../../../src/sql/batch-write.ts';
 import { addTargetColumnsSql, dropTargetColumnsSql } from '../../../src/sql/columns.ts';
-import { fitIdentifier, quoteIdentifier, quoteLiteral } from '../../../src/sql/identifiers.ts';
+import { fitIdentifier, quoteIdentifier, quoteLiteral, shownIdentifier } from '../../../src/sql/identifiers.ts';
 import { pendingSql } from '../../../src/sql/pending.ts';
 import { readWindowSql } from '../../../src/sql/read-window.ts';
 import { provenanceOf, type VectorTarget } from '../../../src/sql/target.ts';
@@ -75,6 +75,7 @@ describe('generated SQL', () => {
 describe('identifiers and literals', () => {
   it('quotes what needs quoting', () => {
     expect(quoteIdentifier('a"b')).toBe('"a""b"');
+    expect(['app_1', 'My-app', 'a"b'].map(shownIdentifier)).toEqual(['app_1', '"My-app"', '"a""b"']);
     expect(() => quoteIdentifier('a\u0000b')).toThrow(RangeError);
     expect(quoteLiteral(`it's`)).toBe(`'it''s'`);
     expect(quoteLiteral('a\\b')).toBe(`E'a\\\\b'`);

@@ -116,6 +116,20 @@ describe('only over https', () => {
   });
 });
 
+test('where clouds keep their credentials nothing is asked for, also when a redirect leads there', async () => {
+  const { cdnUrl } = hub;
+  hub.cdnUrl = 'https://169.254.169.254';
+  expect(await bed.refusal()).toMatchObject({
+    code: 'address_refused',
+    message: expect.stringContaining(`A redirect of ${hub.url} leads to 169.254.169.254, a link-local address`),
+  });
+  hub.cdnUrl = cdnUrl;
+  const remote = { allowHttp: true, requestTimeoutMs: 1000, keys: { huggingface: undefined } };
+  for (const hubUrl of ['http://metadata.google.internal', 'http://[fe80::1]', 'http://[::ffff:169.254.1.1]']) {
+    expect(await bed.refusal({ remote: { ...remote, hubUrl } })).toMatchObject({ code: 'address_refused' });
+  }
+});
+
 describe('without a way to the Hub', () => {
   const closed = { hubUrl: '', allowHttp: false, requestTimeoutMs: 5000, keys: { huggingface: undefined } };
   beforeAll(async () => {

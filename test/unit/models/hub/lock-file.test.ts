@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { ModelError } from '../../../../src/errors.ts';
@@ -14,7 +14,7 @@ beforeEach(() => {
   modelLock = join(bed.modelsDir, '..', `${bed.modelsDir.split('-').at(-1)}.lock.json`);
 });
 
-const locks = async (): Promise<unknown> => JSON.parse(await readFile(modelLock, 'utf8'));
+const locks = async (): Promise<{ readonly models: object }> => JSON.parse(await readFile(modelLock, 'utf8'));
 /** The repository goes on: another tokenizer and another graph on `main`. */
 const moveOn = (): unknown =>
   hub.repositories.set(NAME, {
@@ -58,6 +58,17 @@ describe('the lock file', () => {
     hub.repositories.set(NAME, { ...REPOSITORY, files: { ...FILES, 'onnx/model_int8.onnx': 'int8' } });
     await bed.pull({ modelLock, dtype: 'int8' });
     expect(await bed.pull({ modelLock, modelsDir: join(bed.modelsDir, 'other') })).toMatchObject({ dtype: 'int8' });
+  });
+
+  test('keeps what pulls at the same time lock, and goes on after one that was killed while it wrote', async () => {
+    const names = ['acme/a', 'acme/b', 'acme/c', 'acme/d', 'acme/e'];
+    for (const name of names) hub.repositories.set(name, REPOSITORY);
+    const guard = `${modelLock}.writing`;
+    await mkdir(guard);
+    await utimes(guard, new Date(0), new Date(0));
+    await Promise.all(names.map((name) => bed.pull({ name, modelLock })));
+    expect(Object.keys((await locks()).models)).toEqual(names);
+    await expect(access(guard)).rejects.toThrow();
   });
 
   test('that is damaged is refused by the field, and nothing is downloaded', async () => {

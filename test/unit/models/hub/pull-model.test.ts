@@ -1,7 +1,7 @@
 import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { listModels } from '../../../../src/models/list-models.ts';
+import { listModels, verifyModels } from '../../../../src/models/list-models.ts';
 import { resolveModelFiles } from '../../../../src/models/model-files.ts';
 import { sha256 } from '../../../helpers/hub-server.ts';
 import { COMMIT, FILES, GRAPH, NAME, pullBed, REPOSITORY } from './pull-bed.ts';
@@ -212,4 +212,28 @@ describe('a repository without what is needed', () => {
     expect(await bed.refusal()).toMatchObject({ code: 'tokenizer_missing' });
     expect(bed.asked()).toEqual([]);
   });
+});
+
+test('of all models each is verified in its own precision, and one that is damaged does not hide the others', async () => {
+  hub.repositories.set('acme/half', { ...REPOSITORY, files: { ...FILES, 'onnx/model_fp16.onnx': 'half' } });
+  await bed.pull();
+  const { directory } = await bed.pull({ name: 'acme/half', dtype: 'fp16' });
+  await writeFile(join(directory, 'manifest.json'), '{');
+  expect(await verifyModels({ modelsDir: bed.modelsDir })).toMatchObject([
+    { result: 'match', dtype: 'int8' },
+    { name: 'acme/half', result: 'refused', code: 'model_config_invalid', hint: expect.stringContaining('Copy') },
+    { name: NAME, result: 'match', dtype: 'fp32' },
+  ]);
+  expect(await listModels(bed.modelsDir)).toMatchObject([
+    { problem: null },
+    { name: 'acme/half', dtype: null, problem: expect.stringContaining('manifest.json is not JSON') },
+    { name: NAME, problem: null },
+  ]);
+  expect(await bed.pull({ name: 'acme/half', dtype: 'fp16' })).toMatchObject({
+    result: 'downloaded',
+    receivedBytes: 0,
+  });
+  expect(await verifyModels({ modelsDir: bed.modelsDir })).not.toContainEqual(
+    expect.objectContaining({ result: 'refused' }),
+  );
 });

@@ -1,4 +1,4 @@
-import { BlockList, isIPv6 } from 'node:net';
+import { BlockList, isIP, isIPv6 } from 'node:net';
 
 /** Where cloud machines find their own credentials, and nothing that embeds texts; an IPv4 address is found in its IPv6 forms too. */
 const METADATA = new BlockList();
@@ -27,9 +27,9 @@ export function bareHost(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '');
 }
 
-/** Whether a host's name is one under which clouds serve their metadata. */
-export function isMetadataName(host: string): boolean {
-  return METADATA_NAMES.has(host.toLowerCase());
+/** Whether a URL's host, a name or an address, is one under which clouds serve their metadata, or link-local. */
+export function isMetadataHost(host: string): boolean {
+  return METADATA_NAMES.has(host.toLowerCase()) || (isIP(host) !== 0 && isMetadataAddress(host));
 }
 
 /** Whether an IP address is link-local or a cloud's metadata service. */
