@@ -65,8 +65,7 @@ async function embedAll(
       // The first failure is the one to tell; the others' requests need not go on.
       failure = { error };
       failure = { error: await blame(service, error, question) };
-      // What was sent before a budget was reached is paid for: it may come.
-      if (!(error instanceof InterruptedError)) scope.abort(failure.error);
+      if (!othersMayCome(failure.error, options)) scope.abort(failure.error);
       return NOTHING;
     }
   });
@@ -77,6 +76,12 @@ async function embedAll(
     tokens: parts.reduce((sum, part) => sum + part.tokens, 0),
     truncated: parts.reduce((sum, part) => sum + part.truncated, 0),
   };
+}
+
+/** Whether the other requests go on: what was sent before a budget was reached is paid for, and so is what is kept while one bad text is looked for. */
+function othersMayCome(error: unknown, { onAnswer }: EmbedOptions): boolean {
+  if (error instanceof InterruptedError) return true;
+  return onAnswer !== undefined && error instanceof ProviderError && error.scope === 'text';
 }
 
 async function probe({ model, url }: Protocol, run: () => Promise<unknown>): Promise<ProviderHealth> {

@@ -119,6 +119,17 @@ test('a busy service is asked until the deadline', async () => {
   expect(server.requests.length).toBeGreaterThan(2);
 });
 
+test('a service that asks to come again at once is asked after growing pauses all the same', async () => {
+  const server = await scripted();
+  const env = { EMBEDDING_DEADLINE: '800ms', EMBEDDING_REQUEST_TIMEOUT: '12s' };
+  const provider = await openAt(server, 'openai', { env });
+  await provider.embed(TEXTS, DOCUMENT);
+  server.rule = () => status(429, {}, { 'retry-after': '0' });
+  expect(await failureOf(provider.embed(TEXTS, DOCUMENT))).toMatchObject({ code: 'service_busy' });
+  // From 50 ms on, doubled each time: five fit into the deadline at most, without pauses hundreds.
+  expect(server.requests.length).toBeLessThan(10);
+});
+
 test('a pause that is longer than the deadline is not waited for', async () => {
   const server = await scripted();
   const provider = await openAt(server, 'openai');
