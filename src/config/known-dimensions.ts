@@ -7,6 +7,7 @@ const DIMENSIONS: Readonly<Record<string, number>> = {
   'openai/text-embedding-3-large': 3072,
   'gemini/gemini-embedding-001': 3072,
   'gemini/gemini-embedding-2': 3072,
+  'gemini/gemini-embedding-2-preview': 3072,
   'BAAI/bge-small-en-v1.5': 384,
   'BAAI/bge-base-en-v1.5': 768,
   'BAAI/bge-large-en-v1.5': 1024,
