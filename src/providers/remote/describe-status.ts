@@ -21,6 +21,8 @@ const LONGEST_QUOTE = 300;
 /** How services say that a request, not one of its texts, is too large. */
 const BATCH_TOO_LARGE =
   /batch[ _-]?size|too (many|large|big)|max_tokens_per_request|tokens per request|at most \d+ (requests|inputs|items|texts)|array too long|payload/i;
+/** Those among them that count the texts. */
+const TOO_MANY_TEXTS = /batch[ _-]?size|too many (?!tokens)|at most \d+ (requests|inputs|items|texts)|array too long/i;
 /** Refusals that no waiting helps: OpenAI's empty account, and Google's wrong key, which comes as 400. */
 const NO_CREDIT = /insufficient_quota|billing_hard_limit|exceeded your monthly/i;
 const WRONG_KEY = /API_KEY_INVALID|api key (not valid|expired)/i;
@@ -57,7 +59,13 @@ function decide(answer: RefusedAnswer, said: string): FailureDetails {
     return { kind: 'passing', code: 'service_failed', hint, scope: 'service', retryAfterMs: wait };
   }
   if (answer.texts > 1 && (status === 413 || ((status === 400 || status === 422) && BATCH_TOO_LARGE.test(said)))) {
-    return { kind: 'too-large', code: 'request_too_large', hint: 'Set EMBEDDING_BATCH_SIZE lower.', scope: 'service' };
+    return {
+      kind: 'too-large',
+      code: 'request_too_large',
+      hint: 'Set EMBEDDING_BATCH_SIZE lower.',
+      scope: 'service',
+      isAboutCount: TOO_MANY_TEXTS.test(said),
+    };
   }
   return decideRefusal(answer);
 }

@@ -11,8 +11,8 @@ const NOTHING: Part = { vectors: [], tokens: 0, truncated: 0 };
 
 /** A provider that asks a service over the network. All its errors are final: what could pass was tried again already. */
 export function remoteProvider(protocol: Protocol, sender: Sender, batchSize: number | undefined): EmbeddingProvider {
-  const mostTexts = Math.min(protocol.limits.items, batchSize ?? Number.POSITIVE_INFINITY);
-  const service: Service = { protocol, sender, mostTexts, hasAnswered: false };
+  const items = Math.min(protocol.limits.items, batchSize ?? Number.POSITIVE_INFINITY);
+  const service: Service = { protocol, sender, limits: { ...protocol.limits, items }, hasAnswered: false };
   const closing = openScope();
   setMaxListeners(0, closing.signal);
   const atWork = new Set<Promise<unknown>>();
@@ -51,8 +51,8 @@ async function embedAll(
   const { signal } = scope;
   // Every waiting request listens.
   setMaxListeners(0, signal);
-  const items = Math.min(service.mostTexts, options.batchSize ?? Number.POSITIVE_INFINITY);
-  const requests = packRequests(texts, { ...service.protocol.limits, items });
+  const items = Math.min(service.limits.items, options.batchSize ?? Number.POSITIVE_INFINITY);
+  const requests = packRequests(texts, { ...service.limits, items });
   let failure: { readonly error: unknown } | undefined;
   let next = 0;
   const asking = requests.map(async (request): Promise<Part> => {

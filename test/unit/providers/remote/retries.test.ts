@@ -177,6 +177,17 @@ describe('a request that is too large', () => {
     expect(server.requests.slice(6).map((request) => request.texts.length)).toEqual([2, 2, 2, 2]);
   });
 
+  test('because its texts are long leaves short ones together', async () => {
+    const server = await scripted();
+    const provider = await openAt(server, 'openai', { env: { EMBEDDING_MAX_REQUESTS: '1' } });
+    server.rule = ({ texts }) => (texts.join('').length > 1000 ? status(413) : undefined);
+    const long = ['a', 'b', 'c', 'd'].map((letter) => letter.repeat(600));
+    await provider.embed(long, DOCUMENT);
+    expect(server.requests.map((request) => request.texts.length)).toEqual([4, 2, 1, 1, 1, 1]);
+    await provider.embed(TEXTS, DOCUMENT);
+    expect(server.requests.slice(6).map((request) => request.texts.length)).toEqual([4]);
+  });
+
   test('because of one text ends with that text, and the size of others stays', async () => {
     const server = await scripted();
     const provider = await openAt(server, 'openai', { env: { EMBEDDING_MAX_REQUESTS: '1' } });
