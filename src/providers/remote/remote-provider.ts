@@ -61,11 +61,13 @@ async function embedAll(
     try {
       return await askTexts(service, question);
     } catch (error) {
-      if (failure !== undefined) return NOTHING;
-      // The first failure is the one to tell; the others' requests need not go on.
-      failure = { error };
-      failure = { error: await blame(service, error, question) };
-      if (!othersMayCome(failure.error, options)) scope.abort(failure.error);
+      // The first failure is the one to tell, unless the work could go on after it and cannot after this one.
+      if (failure !== undefined && (signal.aborted || othersMayCome(error, options))) return NOTHING;
+      const own = { error };
+      failure = own;
+      const blamed = await blame(service, error, question);
+      if (failure === own) failure = { error: blamed };
+      if (!othersMayCome(blamed, options)) scope.abort(blamed);
       return NOTHING;
     }
   });

@@ -164,6 +164,15 @@ describe('a request that is too large', () => {
       'TEI: batch size',
       status(422, { error: 'batch size 8 > maximum allowed batch size 3', error_type: 'Validation' }),
     ],
+    [
+      'OpenAI: more than a minute has',
+      status(429, {
+        error: {
+          message: 'Request too large for m on tokens per min (TPM): Limit 40000, Requested 60000.',
+          code: 'rate_limit_exceeded',
+        },
+      }),
+    ],
     ['OpenAI: tokens', status(400, { error: { message: 'Requested 400000 tokens, max 300000 tokens per request' } })],
   ];
   test.each(refusals)('is halved until it passes, and the size is remembered (%s)', async (_, refusal) => {
