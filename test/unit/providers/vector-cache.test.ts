@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -112,6 +112,32 @@ describe('a text that was paid for', () => {
     const second = provider.embed(['a'], DOCUMENTS);
     await expect(first).rejects.toThrow('cut');
     expect(plain((await second).vectors)).toEqual(await truth(['a']));
+    await provider.close();
+  });
+
+  it('is not waited for by a call that was stopped, although another call still asks for it', async () => {
+    let answer = (): void => undefined;
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    let asking = (): void => undefined;
+    const asked = new Promise<void>((resolve) => {
+      asking = resolve;
+    });
+    const { provider } = open({
+      before() {
+        asking();
+        return answered;
+      },
+    });
+    const first = provider.embed(['a'], DOCUMENTS);
+    await asked;
+    const stop = new AbortController();
+    const second = provider.embed(['a'], { ...DOCUMENTS, signal: stop.signal });
+    stop.abort(new Error('stopped'));
+    await expect(second).rejects.toThrow('stopped');
+    answer();
+    expect(plain((await first).vectors)).toEqual(await truth(['a']));
     await provider.close();
   });
 
@@ -241,6 +267,17 @@ describe('the directory', () => {
     for (const name of await readdir(directory)) {
       expect((await stat(join(directory, name))).mode & 0o777, name).toBe(0o600);
     }
+  });
+
+  it('is opened without writing what another process may be writing: only its time is new', async () => {
+    await embedOnce(['one']);
+    const reference = join(await modelDirectory(), 'reference.json');
+    await utimes(reference, 1, 1);
+    const before = await stat(reference);
+    await embedOnce(['one']);
+    const after = await stat(reference);
+    expect(after.ino).toBe(before.ino);
+    expect(after.mtimeMs).toBeGreaterThan(before.mtimeMs);
   });
 
   it('is shared by processes that write at the same time', async () => {
