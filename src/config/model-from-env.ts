@@ -23,8 +23,8 @@ export function modelFromEnv(env: Environment = process.env): ModelReference {
     ? [...namingProblems(env, parsed.data), ...unnamedProblems(parsed.data)]
     : problemsOf(parsed.error);
   if (!parsed.success || problems.length > 0) {
-    const asked = env.EMBEDDING_PROVIDER ?? env.EMBEDDING_MODEL_TYPE ?? '';
-    const page = isRemote(asked) ? `providers/${asked}` : 'models';
+    const { provider = '' } = parsed.success ? namedModel(parsed.data) : {};
+    const page = isRemote(provider) ? `providers/${provider}` : 'models';
     throw invalidConfig('The environment', problems, `Correct the variables; see docs/${page}.md.`);
   }
   const values = parsed.data;
