@@ -116,27 +116,13 @@ describe('a text that was paid for', () => {
   });
 
   it('is not waited for by a call that was stopped, although another call still asks for it', async () => {
-    let answer = (): void => undefined;
-    const answered = new Promise<void>((resolve) => {
-      answer = resolve;
-    });
-    let asking = (): void => undefined;
-    const asked = new Promise<void>((resolve) => {
-      asking = resolve;
-    });
-    const { provider } = open({
-      before() {
-        asking();
-        return answered;
-      },
-    });
+    const answers: (() => void)[] = [];
+    const { provider } = open({ before: () => new Promise((resolve) => void answers.push(resolve)) });
     const first = provider.embed(['a'], DOCUMENTS);
-    await asked;
-    const stop = new AbortController();
-    const second = provider.embed(['a'], { ...DOCUMENTS, signal: stop.signal });
-    stop.abort(new Error('stopped'));
-    await expect(second).rejects.toThrow('stopped');
-    answer();
+    while (answers.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    const signal = AbortSignal.abort(new Error('stopped'));
+    await expect(provider.embed(['a'], { ...DOCUMENTS, signal })).rejects.toThrow('stopped');
+    answers[0]?.();
     expect(plain((await first).vectors)).toEqual(await truth(['a']));
     await provider.close();
   });
