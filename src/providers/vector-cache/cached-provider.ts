@@ -61,8 +61,8 @@ export function cachedProvider(provider: EmbeddingProvider, options: VectorCache
     embed,
     probe: () => provider.probe(),
     async close() {
-      await store.close();
-      await provider.close();
+      // First what still brings answers: one that came after the store was closed would open it again.
+      await provider.close().finally(() => store.close());
     },
   };
 }
