@@ -42,13 +42,16 @@ export function envOneOf<const T extends readonly string[]>(...values: T): EnvVa
   return envValue(what, (text) => values.find((value) => value === text.toLowerCase()));
 }
 
+/** What a timer of Node takes at most; a longer one would go off at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** A length of time in milliseconds: `90` and `90s` are seconds, `500ms`, `10m`, `2h`. */
 export function envDuration(): EnvValue<number> {
-  return envValue('a time such as 90, 30s, 10m or 2h', (text) => {
+  return envValue('a time such as 90, 30s, 10m or 2h, of at most 596h', (text) => {
     const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|)$/i.exec(text);
     const unit = UNIT_MS[match?.[2]?.toLowerCase() ?? ''];
     const value = Math.round(Number(match?.[1]) * (unit ?? Number.NaN));
-    return value > 0 ? value : undefined;
+    return value > 0 && value <= LONGEST_TIMER_MS ? value : undefined;
   });
 }
 

@@ -1,6 +1,7 @@
 import { type Environment, envOneOf, envText, envWhole } from './env-values.ts';
+import { knownDimensions } from './known-dimensions.ts';
 import type { ConfigProblem } from './problems.ts';
-import { PROVIDERS } from './provider-names.ts';
+import { isRemote, PROVIDERS } from './provider-names.ts';
 import type { ProviderName } from './types.ts';
 
 /** The variables that name a model, the names that people have in their `.env` already among them. */
@@ -37,4 +38,31 @@ export function namingProblems(env: Environment, values: Values): ConfigProblem[
   if (provider === undefined || type === undefined || provider === type) return [];
   const message = `is "${env.EMBEDDING_MODEL_TYPE}", expected "${provider}" as in EMBEDDING_PROVIDER, or to be unset`;
   return [{ name: 'EMBEDDING_MODEL_TYPE', message }];
+}
+
+/** One model of each provider, as its page has it. */
+const EXAMPLES: Readonly<Record<Exclude<ProviderName, 'local'>, string>> = {
+  openai: 'text-embedding-3-small',
+  gemini: 'gemini-embedding-001',
+  tei: 'BAAI/bge-small-en-v1.5',
+  huggingface: 'BAAI/bge-small-en-v1.5',
+  hash: 'hash/384',
+  file: 'vectors.f16',
+};
+
+/** A model that may cost money is never guessed, nor what a service makes; only `local` has a model where none is named. */
+export function unnamedProblems(
+  values: Values & { readonly EMBEDDING_DIMENSIONS?: number | undefined },
+): ConfigProblem[] {
+  const { provider, model } = namedModel(values);
+  if (provider === undefined || provider === 'local') return [];
+  if (model === undefined) {
+    const message = `is missing, expected a model of the provider ${provider}, e.g. ${EXAMPLES[provider]}`;
+    return [{ name: 'EMBEDDING_MODEL', message }];
+  }
+  const areKnown = values.EMBEDDING_DIMENSIONS !== undefined || knownDimensions(model) !== undefined;
+  if (areKnown || !isRemote(provider)) return [];
+  return [
+    { name: 'EMBEDDING_DIMENSIONS', message: `is missing, expected how many dimensions ${model} makes, e.g. 1024` },
+  ];
 }

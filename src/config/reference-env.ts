@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { defineMigration, type MigrationInput, type ModelReferenceInput, providerOf } from './define-migration.ts';
 import { type Environment, envOneOf, envText, envValue, envWhole } from './env-values.ts';
-import { modelShape, namedModel, namingProblems } from './model-env.ts';
+import { knownDimensions } from './known-dimensions.ts';
+import { modelShape, namedModel, namingProblems, unnamedProblems } from './model-env.ts';
 import { invalidConfig, problemsOf } from './problems.ts';
 import { PROVIDERS } from './provider-names.ts';
 import type { IndexSettings, MigrationDefinition } from './types.ts';
@@ -48,7 +49,7 @@ export const referenceVariables: readonly string[] = Object.keys(referenceSchema
 export function overrideFromEnv(input: MigrationInput, env: Environment = process.env): MigrationDefinition {
   const parsed = referenceSchema.safeParse(env);
   const problems = parsed.success
-    ? [...namingProblems(env, parsed.data), ...oldModelProblems(parsed.data)]
+    ? [...namingProblems(env, parsed.data), ...unnamedProblems(parsed.data), ...oldModelProblems(parsed.data)]
     : problemsOf(parsed.error);
   if (!parsed.success || problems.length > 0) {
     throw invalidConfig('The environment', problems, 'Correct the variables; docs/configuration.md describes them.');
@@ -85,11 +86,11 @@ export function overridesOf(definition: unknown): readonly string[] {
 function newModel(input: MigrationInput, values: Values): ModelReferenceInput {
   const named = namedModel(values);
   const model = named.model ?? input.model;
-  const inherited = named.model === undefined ? input.provider : undefined;
+  const inherited = named.model === undefined ? input : undefined;
   return {
     model,
-    provider: named.provider ?? inherited ?? providerOf(model),
-    dimensions: values.EMBEDDING_DIMENSIONS ?? namedDimensions(model) ?? input.dimensions,
+    provider: named.provider ?? inherited?.provider ?? providerOf(model),
+    dimensions: values.EMBEDDING_DIMENSIONS ?? inherited?.dimensions ?? knownDimensions(model) ?? input.dimensions,
   };
 }
 

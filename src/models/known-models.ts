@@ -1,3 +1,4 @@
+import { findByName } from '../config/served-names.ts';
 import type { Pooling } from './pooling.ts';
 
 /** What a model's own files may leave unsaid. */
@@ -77,10 +78,8 @@ const KNOWN: Readonly<Record<string, KnownModel>> = {
 
 /** The first of `names` that the table knows, by full name or by the part after the organisation; exports may add `-ONNX`. */
 export function findKnownModel(names: readonly string[]): KnownModel | undefined {
-  for (const each of names) {
-    const name = each.replace(/-onnx$/i, '');
-    const entry = Object.entries(KNOWN).find(([full]) => full === name || full.endsWith(`/${name}`));
-    if (entry !== undefined) return entry[1];
-  }
-  return undefined;
+  return findByName(
+    KNOWN,
+    names.map((name) => name.replace(/-onnx$/i, '')),
+  );
 }

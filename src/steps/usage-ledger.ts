@@ -53,8 +53,14 @@ function limitedLedger(
         await waitFor(Math.min(LONGEST_WAIT_MS, Math.max(SHORTEST_WAIT_MS, rest.minuteMs)), signal);
       }
     },
-    settle: (admitted, { requests, tokens }) =>
-      addUsage(ctx.db, account, { requests: requests - 1, tokens: tokens - Math.ceil(admitted) }),
+    async settle(admitted, { requests, tokens }) {
+      const difference = { requests: requests - 1, tokens: tokens - Math.ceil(admitted) };
+      // The answer is paid for and must not be lost with this; what was reserved for it stays spent.
+      await addUsage(ctx.db, account, difference).catch((error: unknown) => {
+        const message = `A request of ${tokens} tokens stays recorded at its estimate, ${Math.ceil(admitted)}: ${messageOf(error)}`;
+        ctx.onProgress({ kind: 'warning', message });
+      });
+    },
     close: async () => undefined,
   };
 }

@@ -11,6 +11,7 @@ import { searchTable } from '../../src/search/search.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
+import { planMigration } from '../../src/steps/plan-migration.ts';
 import { lazyProvider } from '../../src/steps/provider.ts';
 import { type Chain, insertSegments, makeSegments, openChain } from '../helpers/chain.ts';
 import { SEGMENTS, wrongVectors } from '../helpers/oracle.ts';
@@ -151,6 +152,9 @@ it('answers that were paid for and could not be written cost nothing the second 
   );
   await expect(fill(contextOf())).rejects.toThrow();
   expect(paidTexts().length).toBeGreaterThan(0);
+  // The plan knows what is kept, and asks nobody.
+  const { texts } = await planMigration(contextOf());
+  expect(texts?.cachedShare).toBeCloseTo(paidTexts().length / ROWS);
   await chain.db.query('DROP FUNCTION refuse CASCADE');
   expect(await fill(contextOf())).toMatchObject({ rows: { done: ROWS, pending: 0 } });
   expect(paidTexts()).toHaveLength(ROWS);

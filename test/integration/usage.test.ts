@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { ModelReference, RemoteSettings } from '../../src/config/types.ts';
 import { readStatus } from '../../src/inspect/status.ts';
+import type { ProgressEvent } from '../../src/progress.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { planMigration } from '../../src/steps/plan-migration.ts';
 import { undoExpand } from '../../src/steps/undo-expand.ts';
@@ -83,6 +84,26 @@ describe('a budget', () => {
     await ledger.settle(7_000, { requests: 0, tokens: 0 });
     expect(await spent()).toEqual({ requests: 1, tokens: 2_500, usd: 0.0025, unpricedTokens: 0 });
     await ledger.admit(7_500, undefined);
+  });
+
+  it('keeps the estimate as spent, and the answer, when what a request took cannot be written down', async () => {
+    const warnings: string[] = [];
+    let isDown = false;
+    const ctx = contextWith({ budgetUsd: 1 });
+    const db = new Proxy(ctx.db, {
+      get(target, name) {
+        if (name === 'query' && isDown) return async () => Promise.reject(new Error('connection lost'));
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const onProgress = (event: ProgressEvent): void => void (event.kind === 'warning' && warnings.push(event.message));
+    const ledger = await openLedger({ ...ctx, db, onProgress }, MODEL);
+    await ledger?.admit(9_000, undefined);
+    isDown = true;
+    await ledger?.settle(9_000, { requests: 1, tokens: 2_500 });
+    expect(warnings).toEqual(['A request of 2500 tokens stays recorded at its estimate, 9000: connection lost']);
+    expect(await spent()).toMatchObject({ requests: 1, tokens: 9_000 });
   });
 
   it('of a model whose price nobody knows is refused before anything is asked', async () => {

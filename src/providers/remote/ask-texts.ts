@@ -2,7 +2,7 @@ import { ProviderError } from '../../errors.ts';
 import type { EmbedOptions } from '../types.ts';
 import { cutText } from './cut-text.ts';
 import { shownUrl } from './endpoint.ts';
-import { estimatedTokens } from './pack-requests.ts';
+import { estimatedTokens, jsonBytes, packRequests, type RequestLimits } from './pack-requests.ts';
 import type { Protocol } from './protocol.ts';
 import { readVectors } from './read-vectors.ts';
 import { RequestFailure } from './request-failure.ts';
@@ -29,8 +29,8 @@ export interface Part {
 export interface Service {
   readonly protocol: Protocol;
   readonly sender: Sender;
-  /** Texts a request at most; fewer once the service has refused so many. */
-  mostTexts: number;
+  /** What a request holds at most: less once the service has refused so much. */
+  limits: RequestLimits;
   hasAnswered: boolean;
 }
 
@@ -42,24 +42,39 @@ export async function askTexts(service: Service, question: Question): Promise<Pa
   const { texts } = question;
   const [text] = texts;
   if (texts.length === 1 && text !== undefined) return askOneText(service, question, text);
-  if (texts.length <= service.mostTexts) {
-    try {
-      return await askOnce(service, question);
-    } catch (error) {
-      if (!(error instanceof RequestFailure)) throw error;
-    }
-  }
-  const isRefused = texts.length <= service.mostTexts;
-  const middle = isRefused ? Math.ceil(texts.length / 2) : service.mostTexts;
-  const left = await askTexts(service, { ...question, texts: texts.slice(0, middle) });
-  const right = await askTexts(service, { ...question, texts: texts.slice(middle), from: question.from + middle });
+  const [first = texts] = packRequests(texts, service.limits);
+  const answer = first.length === texts.length ? await answerOrRefusal(service, question) : undefined;
+  if (answer !== undefined && !(answer instanceof RequestFailure)) return answer;
+  const refusal = answer;
+  const middle = refusal === undefined ? first.length : Math.ceil(texts.length / 2);
+  const halves = [texts.slice(0, middle), texts.slice(middle)] as const;
+  const left = await askTexts(service, { ...question, texts: halves[0] });
+  const right = await askTexts(service, { ...question, texts: halves[1], from: question.from + middle });
   // Only when both halves passed: else one text may be what is too large.
-  if (isRefused) service.mostTexts = Math.min(service.mostTexts, middle);
+  if (refusal !== undefined) service.limits = lowered(service.limits, halves, refusal);
   return {
     vectors: [...left.vectors, ...right.vectors],
     tokens: left.tokens + right.tokens,
     truncated: left.truncated + right.truncated,
   };
+}
+
+/** The answer, or how the service said that the request is too large. */
+async function answerOrRefusal(service: Service, question: Question): Promise<Part | RequestFailure> {
+  return askOnce(service, question).catch((error: unknown) => {
+    if (error instanceof RequestFailure) return error;
+    throw error;
+  });
+}
+
+/** What passed is the most from now on: so many texts, or, where not their number was refused, so many bytes. Short texts still go together then. */
+function lowered(
+  limits: RequestLimits,
+  halves: readonly [readonly string[], readonly string[]],
+  { details }: RequestFailure,
+): RequestLimits {
+  if (details.isAboutCount === true) return { ...limits, items: Math.min(limits.items, halves[0].length) };
+  return { ...limits, bytes: Math.min(limits.bytes, Math.max(...halves.map(jsonBytes))) };
 }
 
 async function askOneText(service: Service, question: Question, text: string): Promise<Part> {

@@ -21,6 +21,10 @@ const LONGEST_QUOTE = 300;
 /** How services say that a request, not one of its texts, is too large. */
 const BATCH_TOO_LARGE =
   /batch[ _-]?size|too (many|large|big)|max_tokens_per_request|tokens per request|at most \d+ (requests|inputs|items|texts)|array too long|payload/i;
+/** Those among them that count the texts. */
+const TOO_MANY_TEXTS = /batch[ _-]?size|too many (?!tokens)|at most \d+ (requests|inputs|items|texts)|array too long/i;
+/** OpenAI's 429 for a request that holds more tokens than the account has a minute: it would never pass. */
+const LARGER_THAN_A_MINUTE = /^request too large/i;
 /** Refusals that no waiting helps: OpenAI's empty account, and Google's wrong key, which comes as 400. */
 const NO_CREDIT = /insufficient_quota|billing_hard_limit|exceeded your monthly/i;
 const WRONG_KEY = /API_KEY_INVALID|api key (not valid|expired)/i;
@@ -43,6 +47,15 @@ function decide(answer: RefusedAnswer, said: string): FailureDetails {
   if (status === 402 || (ABOUT_CREDIT.has(status) && NO_CREDIT.test(all)))
     return refused('quota_exhausted', 'Look at the account: credit, billing and limits.');
   if (status === 401 || status === 403 || (status === 400 && WRONG_KEY.test(all))) return keyRefused(answer);
+  if (isTooLarge(answer, said)) {
+    return {
+      kind: 'too-large',
+      code: 'request_too_large',
+      hint: 'Set EMBEDDING_BATCH_SIZE lower.',
+      scope: 'service',
+      isAboutCount: TOO_MANY_TEXTS.test(said),
+    };
+  }
   if (status === 429 || (status === 503 && wait !== undefined)) {
     return {
       kind: 'congested',
@@ -56,10 +69,15 @@ function decide(answer: RefusedAnswer, said: string): FailureDetails {
     const hint = 'Run the command again; what was written stays. If it goes on, look at the service.';
     return { kind: 'passing', code: 'service_failed', hint, scope: 'service', retryAfterMs: wait };
   }
-  if (answer.texts > 1 && (status === 413 || ((status === 400 || status === 422) && BATCH_TOO_LARGE.test(said)))) {
-    return { kind: 'too-large', code: 'request_too_large', hint: 'Set EMBEDDING_BATCH_SIZE lower.', scope: 'service' };
-  }
   return decideRefusal(answer);
+}
+
+/** Whether fewer texts at a time may pass. */
+function isTooLarge({ status, texts }: RefusedAnswer, said: string): boolean {
+  if (texts < 2) return false;
+  if (status === 413) return true;
+  if (status === 429) return LARGER_THAN_A_MINUTE.test(said);
+  return (status === 400 || status === 422) && BATCH_TOO_LARGE.test(said);
 }
 
 function decideRefusal({ status, model, provider }: RefusedAnswer): FailureDetails {

@@ -3,7 +3,7 @@ import { endpointUrl } from './endpoint.ts';
 import { countOf, fieldsOf } from './json-fields.ts';
 import type { Protocol } from './protocol.ts';
 import { largestRequest } from './request-limits.ts';
-import { servedMaxTokens } from './served-model.ts';
+import { servedModel } from './served-model.ts';
 
 const SERVICE = 'https://generativelanguage.googleapis.com';
 /** Of a model that is not known: that of the oldest one. */
@@ -19,15 +19,17 @@ export function geminiUrl({ model }: ModelReference, settings: RemoteSettings): 
 
 /**
  * Google's Gemini API. Answers have no index: their order is the requests'. Vectors shorter than the model's own are cut by the
- * service and not scaled again, so all are scaled to length 1 here. The task type plays the part that a prefix plays elsewhere, and
- * stands in its place in the fingerprint.
+ * service and not scaled again, so all are scaled to length 1 here. `gemini-embedding-2` is told the task by a prefix; with older models the
+ * task type plays that part, and stands in its place in the fingerprint.
  */
 export function geminiProtocol(
   reference: ModelReference & { readonly revision?: string | undefined },
   url: URL,
+  settings: RemoteSettings,
 ): Protocol {
   const { model, dimensions, revision } = reference;
-  const maxTokens = servedMaxTokens(model) ?? MAX_TOKENS;
+  const { prefixes, maxTokens = MAX_TOKENS } = servedModel(reference, settings);
+  const isPrompted = prefixes.document !== '';
   return {
     url,
     model: {
@@ -38,7 +40,7 @@ export function geminiProtocol(
       dtype: null,
       pooling: null,
       normalize: true,
-      prefixes: { document: `task: ${TASKS.document}`, query: `task: ${TASKS.query}` },
+      prefixes: isPrompted ? prefixes : { document: `task: ${TASKS.document}`, query: `task: ${TASKS.query}` },
       files: {},
     },
     limits: { ...largestRequest('gemini', undefined), bytes: MAX_BYTES, tokensPerText: maxTokens, refusesLong: false },
@@ -46,8 +48,8 @@ export function geminiProtocol(
     body: (texts, kind) => ({
       requests: texts.map((text) => ({
         model: `models/${bareName(model)}`,
-        content: { parts: [{ text }] },
-        taskType: TASKS[kind],
+        content: { parts: [{ text: prefixes[kind] + text }] },
+        ...(isPrompted ? {} : { taskType: TASKS[kind] }),
         outputDimensionality: dimensions,
       })),
     }),

@@ -73,7 +73,7 @@ async function protocolOf(
     case 'huggingface':
       return huggingfaceProtocol(reference, url, settings);
     case 'gemini':
-      return geminiProtocol(reference, url);
+      return geminiProtocol(reference, url, settings);
     case 'tei': {
       const infoUrl = teiUrl(settings, '/info');
       const answer = await sender.send(() => ({ url: infoUrl, texts: 0 }), { signal: openScope().signal });

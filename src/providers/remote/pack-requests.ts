@@ -25,7 +25,7 @@ export function packRequests(texts: readonly string[], limits: RequestLimits): (
   let isAlone = false;
   for (const text of texts) {
     const textTokens = estimatedTokens([text], limits);
-    const textBytes = Buffer.byteLength(JSON.stringify(text)) + 1;
+    const textBytes = jsonBytes([text]);
     const isLong = limits.refusesLong && estimateTokens(text) > limits.tokensPerText;
     const fits =
       open.length < limits.items && tokens + textTokens <= limits.tokens && bytes + textBytes <= limits.bytes;
@@ -41,6 +41,11 @@ export function packRequests(texts: readonly string[], limits: RequestLimits): (
     bytes += textBytes;
   }
   return requests;
+}
+
+/** What `texts` take in a request, as JSON. */
+export function jsonBytes(texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + Buffer.byteLength(JSON.stringify(text)) + 1, 0);
 }
 
 /** Tokens that a service counts for `texts`, by estimate. */

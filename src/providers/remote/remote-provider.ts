@@ -11,8 +11,8 @@ const NOTHING: Part = { vectors: [], tokens: 0, truncated: 0 };
 
 /** A provider that asks a service over the network. All its errors are final: what could pass was tried again already. */
 export function remoteProvider(protocol: Protocol, sender: Sender, batchSize: number | undefined): EmbeddingProvider {
-  const mostTexts = Math.min(protocol.limits.items, batchSize ?? Number.POSITIVE_INFINITY);
-  const service: Service = { protocol, sender, mostTexts, hasAnswered: false };
+  const items = Math.min(protocol.limits.items, batchSize ?? Number.POSITIVE_INFINITY);
+  const service: Service = { protocol, sender, limits: { ...protocol.limits, items }, hasAnswered: false };
   const closing = openScope();
   setMaxListeners(0, closing.signal);
   const atWork = new Set<Promise<unknown>>();
@@ -51,8 +51,8 @@ async function embedAll(
   const { signal } = scope;
   // Every waiting request listens.
   setMaxListeners(0, signal);
-  const items = Math.min(service.mostTexts, options.batchSize ?? Number.POSITIVE_INFINITY);
-  const requests = packRequests(texts, { ...service.protocol.limits, items });
+  const items = Math.min(service.limits.items, options.batchSize ?? Number.POSITIVE_INFINITY);
+  const requests = packRequests(texts, { ...service.limits, items });
   let failure: { readonly error: unknown } | undefined;
   let next = 0;
   const asking = requests.map(async (request): Promise<Part> => {
@@ -61,12 +61,13 @@ async function embedAll(
     try {
       return await askTexts(service, question);
     } catch (error) {
-      if (failure !== undefined) return NOTHING;
-      // The first failure is the one to tell; the others' requests need not go on.
-      failure = { error };
-      failure = { error: await blame(service, error, question) };
-      // What was sent before a budget was reached is paid for: it may come.
-      if (!(error instanceof InterruptedError)) scope.abort(failure.error);
+      // The first failure is the one to tell, unless the work could go on after it and cannot after this one.
+      if (failure !== undefined && (signal.aborted || othersMayCome(error, options))) return NOTHING;
+      const own = { error };
+      failure = own;
+      const blamed = await blame(service, error, question);
+      if (failure === own) failure = { error: blamed };
+      if (!othersMayCome(blamed, options)) scope.abort(blamed);
       return NOTHING;
     }
   });
@@ -77,6 +78,12 @@ async function embedAll(
     tokens: parts.reduce((sum, part) => sum + part.tokens, 0),
     truncated: parts.reduce((sum, part) => sum + part.truncated, 0),
   };
+}
+
+/** Whether the other requests go on: what was sent before a budget was reached is paid for, and so is what is kept while one bad text is looked for. */
+function othersMayCome(error: unknown, { onAnswer }: EmbedOptions): boolean {
+  if (error instanceof InterruptedError) return true;
+  return onAnswer !== undefined && error instanceof ProviderError && error.scope === 'text';
 }
 
 async function probe({ model, url }: Protocol, run: () => Promise<unknown>): Promise<ProviderHealth> {

@@ -14,6 +14,8 @@ export interface FailureDetails {
   readonly status?: number | undefined;
   /** What the service asked to wait. */
   readonly retryAfterMs?: number | undefined;
+  /** Of `too-large`: there are too many texts, however short they are. */
+  readonly isAboutCount?: boolean;
   /** The texts may have been embedded, and paid for, although no vectors came. */
   readonly mayCost?: boolean;
 }

@@ -71,7 +71,8 @@ function nextPause(
   if (details.kind === 'passing') tries.counted += 1;
   if (tries.counted >= limits.attempts) return undefined;
   const backoff = Math.min(LONGEST_PAUSE_MS, limits.firstPauseMs * 2 ** (tries.all - 1)) * (0.5 + Math.random() / 2);
-  const wait = details.retryAfterMs ?? backoff;
+  // "At once", said again and again, would be as many requests as the network carries.
+  const wait = details.retryAfterMs || backoff;
   return wait < leftMs ? wait : undefined;
 }
 

@@ -1,3 +1,5 @@
+import { knownDimensions } from '../../config/known-dimensions.ts';
+import { findByName, servedNames } from '../../config/served-names.ts';
 import type { ModelReference, RemoteSettings } from '../../config/types.ts';
 import { findKnownModel } from '../../models/known-models.ts';
 
@@ -14,44 +16,39 @@ export interface ServedModel {
 /** As the models' cards say; of a model that also runs here only what `known-models.ts` leaves out. */
 interface Card {
   readonly maxTokens?: number;
-  /** Of Matryoshka models, whose vectors may be cut: the dimensions that they make unasked. */
-  readonly matryoshka?: number;
+  /** Whether its vectors may be cut to fewer dimensions. */
+  readonly matryoshka?: true;
   readonly prefixes?: ServedModel['prefixes'];
 }
 
+/** gemini-embedding-2 knows these instead of task types. */
+const GEMINI_PREFIXES = { document: 'title: none | text: ', query: 'task: search result | query: ' };
 const MXBAI_PREFIXES = { document: '', query: 'Represent this sentence for searching relevant passages: ' };
 
 /** Models that are mostly served, beside those that also run here (`known-models.ts`). All make vectors of length 1. */
 const CARDS: Readonly<Record<string, Card>> = {
   'openai/text-embedding-ada-002': { maxTokens: 8191 },
-  'openai/text-embedding-3-small': { maxTokens: 8191, matryoshka: 1536 },
-  'openai/text-embedding-3-large': { maxTokens: 8191, matryoshka: 3072 },
+  'openai/text-embedding-3-small': { maxTokens: 8191, matryoshka: true },
+  'openai/text-embedding-3-large': { maxTokens: 8191, matryoshka: true },
   'gemini/gemini-embedding-001': { maxTokens: 2048 },
-  'gemini/gemini-embedding-2': { maxTokens: 8192 },
-  'nomic-ai/nomic-embed-text-v1.5': { matryoshka: 768 },
-  'google/embeddinggemma-300m': { matryoshka: 768 },
-  'mixedbread-ai/mxbai-embed-large-v1': { maxTokens: 512, matryoshka: 1024, prefixes: MXBAI_PREFIXES },
-};
-
-/** Names under which Ollama has these models. */
-const OLLAMA: Readonly<Record<string, string>> = {
-  'nomic-embed-text': 'nomic-ai/nomic-embed-text-v1.5',
-  embeddinggemma: 'google/embeddinggemma-300m',
-  'mxbai-embed-large': 'mixedbread-ai/mxbai-embed-large-v1',
-  'all-minilm': 'sentence-transformers/all-MiniLM-L6-v2',
+  'gemini/gemini-embedding-2': { maxTokens: 8192, prefixes: GEMINI_PREFIXES },
+  'gemini/gemini-embedding-2-preview': { maxTokens: 8192, prefixes: GEMINI_PREFIXES },
+  'nomic-ai/nomic-embed-text-v1.5': { matryoshka: true },
+  'google/embeddinggemma-300m': { matryoshka: true },
+  'mixedbread-ai/mxbai-embed-large-v1': { maxTokens: 512, matryoshka: true, prefixes: MXBAI_PREFIXES },
 };
 
 const NO_PREFIXES = { document: '', query: '' };
 
-/** @param reference with the name as the service knows it: also with a tag (Ollama) or the name of a backend before it (LiteLLM) */
+/** @param reference with the name as the service knows it */
 export function servedModel(
   { model, dimensions }: ModelReference,
   { sendDimensions }: Pick<RemoteSettings, 'sendDimensions'>,
 ): ServedModel {
-  const names = namesOf(model);
-  const card = findCard(names);
+  const names = servedNames(model);
+  const card = findByName(CARDS, names);
   const known = findKnownModel(names);
-  const isAsked = sendDimensions || (card?.matryoshka !== undefined && card.matryoshka !== dimensions);
+  const isAsked = sendDimensions || (card?.matryoshka === true && knownDimensions(model) !== dimensions);
   return {
     prefixes: card?.prefixes ?? known?.prefixes ?? NO_PREFIXES,
     maxTokens: card?.maxTokens ?? known?.maxTokens,
@@ -62,20 +59,6 @@ export function servedModel(
 
 /** Tokens of a text at most, as the model's card says; undefined for a model that is not known. */
 export function servedMaxTokens(model: string): number | undefined {
-  const names = namesOf(model);
-  return findCard(names)?.maxTokens ?? findKnownModel(names)?.maxTokens;
-}
-
-function namesOf(model: string): readonly string[] {
-  const untagged = model.replace(/:[^/]*$/, '');
-  const behind = untagged.replace(/^[^/]+\//, '');
-  return [untagged, OLLAMA[untagged], behind, OLLAMA[behind]].filter((name) => name !== undefined);
-}
-
-function findCard(names: readonly string[]): Card | undefined {
-  for (const name of names) {
-    const entry = Object.entries(CARDS).find(([full]) => full === name || full.endsWith(`/${name}`));
-    if (entry !== undefined) return entry[1];
-  }
-  return undefined;
+  const names = servedNames(model);
+  return findByName(CARDS, names)?.maxTokens ?? findKnownModel(names)?.maxTokens;
 }

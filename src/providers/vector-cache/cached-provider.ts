@@ -1,3 +1,4 @@
+import { orAborted } from '../remote/abort-scope.ts';
 import type { EmbeddingProvider, EmbedOptions, EmbedResult } from '../types.ts';
 import { type Asked, askAndKeep, type WantedText } from './ask-and-keep.ts';
 import { lenientStore, type VectorCacheOptions } from './lenient-store.ts';
@@ -42,7 +43,7 @@ export function cachedProvider(provider: EmbeddingProvider, options: VectorCache
       for (const [id, vector] of asked.vectors) found.set(id, vector);
       tokens += asked.tokens;
       // What another call failed on, or could not keep, is asked for by this one.
-      await Promise.allSettled(others);
+      await orAborted(Promise.allSettled(others), embedOptions.signal);
       missing = await readKept(
         missing.filter(({ id }) => !found.has(id)),
         found,
@@ -60,8 +61,8 @@ export function cachedProvider(provider: EmbeddingProvider, options: VectorCache
     embed,
     probe: () => provider.probe(),
     async close() {
-      await store.close();
-      await provider.close();
+      // First what still brings answers: one that came after the store was closed would open it again.
+      await provider.close().finally(() => store.close());
     },
   };
 }

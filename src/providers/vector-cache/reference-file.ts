@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { ModelReference } from '../../config/types.ts';
@@ -49,6 +49,12 @@ export async function readReference(directory: string): Promise<Reference | unde
   } catch {
     return undefined;
   }
+}
+
+/** The directory was opened now: of several the newest is taken. Another process may be writing the file, so it is not written again for that. */
+export async function touchReference(directory: string): Promise<void> {
+  const now = new Date();
+  await utimes(join(directory, FILE), now, now);
 }
 
 /** Whole or not at all, also under another process's hands. */

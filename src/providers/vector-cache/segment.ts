@@ -91,11 +91,12 @@ export interface SegmentWriter {
 
 export async function createSegment(directory: string, dimensions: number): Promise<SegmentWriter> {
   const name = `${microseconds()}-${randomBytes(4).toString('hex')}`;
-  const vectorsFile = await open(join(directory, name + VECTORS_END), 'ax', PRIVATE_FILE);
-  const keysFile = await open(join(directory, name + KEYS_END), 'ax', PRIVATE_FILE);
+  const vectorsFile = await openWithHeader(join(directory, name + VECTORS_END), dimensions);
+  const keysFile = await openWithHeader(join(directory, name + KEYS_END), dimensions).catch(async (error: unknown) => {
+    await vectorsFile.close();
+    throw error;
+  });
   let count = 0;
-  await vectorsFile.appendFile(encodeHeader(dimensions));
-  await keysFile.appendFile(encodeHeader(dimensions));
   return {
     name,
     async append(vectors) {
@@ -110,6 +111,18 @@ export async function createSegment(directory: string, dimensions: number): Prom
       await keysFile.close();
     },
   };
+}
+
+/** Closed again when the disk is full: what nobody closes Node complains about later. */
+async function openWithHeader(path: string, dimensions: number): Promise<FileHandle> {
+  const file = await open(path, 'ax', PRIVATE_FILE);
+  try {
+    await file.appendFile(encodeHeader(dimensions));
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }
 
 /** Since 1970: names in alphabetical order are segments in order of time. */

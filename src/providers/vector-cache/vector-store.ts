@@ -5,7 +5,7 @@ import { cosineLimit } from '../cosine-limit.ts';
 import type { Canary, ModelFingerprint } from '../types.ts';
 import { KeyIndex, MAX_SEGMENTS } from './key-index.ts';
 import { decodeRecord, type KeptVector, type NewVector } from './record.ts';
-import { readReference, writeReference } from './reference-file.ts';
+import { readReference, touchReference, writeReference } from './reference-file.ts';
 import { createSegment, KEYS_END, readKeys, readRecords, type SegmentWriter, VECTORS_END } from './segment.ts';
 
 /**
@@ -30,9 +30,8 @@ export class VectorStore {
   static async open(directory: string, fingerprint: ModelFingerprint): Promise<VectorStore> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const store = new VectorStore(directory, fingerprint);
-    const canary = (await readReference(directory))?.canary;
-    // Written again also when it is there: the newest one is the one that was opened last.
-    await writeReference(directory, { fingerprint, canary });
+    if ((await readReference(directory)) !== undefined) await touchReference(directory);
+    else await writeReference(directory, { fingerprint, canary: undefined });
     await store.#readSegments();
     return store;
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 import { modelFromEnv } from '../../../src/config/model-from-env.ts';
+import { PROVIDERS } from '../../../src/config/provider-names.ts';
 import { overrideFromEnv } from '../../../src/config/reference-env.ts';
 import { loadRuntimeSettings } from '../../../src/config/runtime.ts';
 import { Secret } from '../../../src/config/secret.ts';
@@ -81,3 +82,49 @@ describe('names that people have in their .env', () => {
     expect(() => overrideFromEnv(REFERENCE, env)).toThrow(problem);
   });
 });
+
+describe('a model that may cost money is not guessed', () => {
+  test.each(PROVIDERS.filter((provider) => provider !== 'local'))('%s needs a model, and one is named', (provider) => {
+    const env = { EMBEDDING_PROVIDER: provider };
+    const problem = `EMBEDDING_MODEL is missing, expected a model of the provider ${provider}, e.g. `;
+    expect(() => modelFromEnv(env)).toThrow(problem);
+    expect(() => overrideFromEnv(REFERENCE, env)).toThrow(problem);
+    const example = /e\.g\. (\S+)/.exec(messageOf(() => modelFromEnv(env)))?.[1];
+    expect(modelFromEnv({ ...env, EMBEDDING_MODEL: example, EMBEDDING_DIMENSIONS: '384' }).model).toBe(example);
+  });
+
+  test.each([
+    ['openai', 'text-embedding-3-large', 3072],
+    ['openai', 'azure/text-embedding-3-small', 1536],
+    ['openai', 'nomic-embed-text:v1.5', 768],
+    ['gemini', 'models/gemini-embedding-001', 3072],
+    ['tei', 'BAAI/bge-large-en-v1.5', 1024],
+  ])('%s %s makes %i dimensions, as is known', (provider, model, dimensions) => {
+    const env = { EMBEDDING_PROVIDER: provider, EMBEDDING_MODEL: model };
+    expect(modelFromEnv(env)).toEqual({ provider, model, dimensions });
+    const withoutIndex = { ...REFERENCE, index: { kind: 'none' } } as const;
+    expect(overrideFromEnv(withoutIndex, env)).toMatchObject({ provider, model, dimensions });
+    expect(modelFromEnv({ ...env, EMBEDDING_DIMENSIONS: '256' }).dimensions).toBe(256);
+  });
+
+  test('dimensions of a model that is not known are asked for', () => {
+    const env = { EMBEDDING_PROVIDER: 'openai', EMBEDDING_MODEL: 'acme/own-model' };
+    const problem = 'EMBEDDING_DIMENSIONS is missing, expected how many dimensions acme/own-model makes, e.g. 1024';
+    expect(() => modelFromEnv(env)).toThrow(problem);
+    expect(() => overrideFromEnv(REFERENCE, env)).toThrow(problem);
+  });
+
+  test('a model on this machine has a default, and the dimensions that are known of another', () => {
+    expect(modelFromEnv({})).toEqual({ provider: 'local', model: 'BAAI/bge-small-en-v1.5', dimensions: 384 });
+    expect(modelFromEnv({ EMBEDDING_MODEL: 'intfloat/e5-base' }).dimensions).toBe(768);
+  });
+});
+
+function messageOf(work: () => unknown): string {
+  try {
+    work();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error('nothing was thrown');
+}

@@ -80,6 +80,15 @@ describe('loadRuntimeSettings', () => {
     expect(loadRuntimeSettings({ REEMBED_TIME_LIMIT: text }).timeLimitMs).toBe(expected);
   });
 
+  test('refuses a time that no timer takes: it would be over at once', () => {
+    expect(loadRuntimeSettings({ REEMBED_TIME_LIMIT: '596h' }).timeLimitMs).toBe(596 * 3_600_000);
+    for (const name of ['REEMBED_TIME_LIMIT', 'EMBEDDING_DEADLINE', 'EMBEDDING_REQUEST_TIMEOUT']) {
+      expect(failure(() => loadRuntimeSettings({ [name]: '597h' })).message).toBe(
+        `The environment has one problem:\n  ${name} is "597h", expected a time such as 90, 30s, 10m or 2h, of at most 596h`,
+      );
+    }
+  });
+
   test.each([
     ['auto', 'auto', '/project/reembed-backups'],
     ['none', 'none', '/project/reembed-backups'],

@@ -69,6 +69,19 @@ test('hash/<dimensions> needs no other variable', async () => {
   await service.close();
 });
 
+test('a service is not asked for a model that nobody named', async () => {
+  const env = { EMBEDDING_PROVIDER: 'OpenAI', OPENAI_API_KEY: 'sk-key' };
+  await expect(EmbeddingsService.initFromEnv({ env })).rejects.toMatchObject({
+    code: 'config_invalid',
+    message:
+      'The environment has one problem:\n  EMBEDDING_MODEL is missing, expected a model of the provider openai, e.g. text-embedding-3-small',
+    hint: 'Correct the variables; see docs/providers/openai.md.',
+  });
+  const named = await EmbeddingsService.initFromEnv({ env: { ...env, EMBEDDING_MODEL: 'text-embedding-3-small' } });
+  expect(named.model).toMatchObject({ provider: 'openai', name: 'text-embedding-3-small', dimensions: 1536 });
+  await named.close();
+});
+
 test('wrong variables are named together', async () => {
   const env = { EMBEDDING_DIMENSIONS: 'many', EMBEDDING_PROVIDER: 'magic' };
   const error = await EmbeddingsService.initFromEnv({ env }).catch((reason) => reason);

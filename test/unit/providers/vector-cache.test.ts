@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -112,6 +112,18 @@ describe('a text that was paid for', () => {
     const second = provider.embed(['a'], DOCUMENTS);
     await expect(first).rejects.toThrow('cut');
     expect(plain((await second).vectors)).toEqual(await truth(['a']));
+    await provider.close();
+  });
+
+  it('is not waited for by a call that was stopped, although another call still asks for it', async () => {
+    const answers: (() => void)[] = [];
+    const { provider } = open({ before: () => new Promise((resolve) => void answers.push(resolve)) });
+    const first = provider.embed(['a'], DOCUMENTS);
+    while (answers.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    const signal = AbortSignal.abort(new Error('stopped'));
+    await expect(provider.embed(['a'], { ...DOCUMENTS, signal })).rejects.toThrow('stopped');
+    answers[0]?.();
+    expect(plain((await first).vectors)).toEqual(await truth(['a']));
     await provider.close();
   });
 
@@ -241,6 +253,17 @@ describe('the directory', () => {
     for (const name of await readdir(directory)) {
       expect((await stat(join(directory, name))).mode & 0o777, name).toBe(0o600);
     }
+  });
+
+  it('is opened without writing what another process may be writing: only its time is new', async () => {
+    await embedOnce(['one']);
+    const reference = join(await modelDirectory(), 'reference.json');
+    await utimes(reference, 1, 1);
+    const before = await stat(reference);
+    await embedOnce(['one']);
+    const after = await stat(reference);
+    expect(after.ino).toBe(before.ino);
+    expect(after.mtimeMs).toBeGreaterThan(before.mtimeMs);
   });
 
   it('is shared by processes that write at the same time', async () => {

@@ -40,6 +40,29 @@ it('requests that were sent before the budget was reached still come in, and are
   expect(server.embedded()).toHaveLength(4);
 });
 
+it('requests that are in flight when one text is refused still come in, and are not paid for again', async () => {
+  const server = await scripted();
+  const one = { cacheDir: await cacheDirectory(), batchSize: 1 };
+  const provider = await openAt(server, 'openai', one);
+  await provider.embed(['before'], DOCUMENTS);
+  server.rule = ({ texts }) => (texts.includes('bad') ? status(400) : { kind: 'ok', delayMs: 60 });
+  await expect(provider.embed(['bad', ...TEXTS], DOCUMENTS)).rejects.toMatchObject({ scope: 'text' });
+  const asked = server.embedded().length;
+  expect((await provider.embed(TEXTS, DOCUMENTS)).tokens).toBe(0);
+  expect(server.embedded()).toHaveLength(asked);
+});
+
+it('a service that ends while one bad text is looked for is the failure that is told, and is asked no more', async () => {
+  const server = await scripted();
+  const one = { cacheDir: await cacheDirectory(), batchSize: 1, env: { EMBEDDING_MAX_REQUESTS: '2' } };
+  const provider = await openAt(server, 'openai', one);
+  await provider.embed(['before'], DOCUMENTS);
+  server.rule = ({ texts }) => (texts.includes('bad') ? status(400) : status(410));
+  const many = Array.from({ length: 20 }, (_, i) => `text ${i}`);
+  await expect(provider.embed(['bad', ...many], DOCUMENTS)).rejects.toMatchObject({ code: 'model_gone' });
+  expect(server.embedded().length).toBeLessThan(8);
+});
+
 it('an answer that a halved request brought is kept under its own text', async () => {
   const server = await scripted();
   const cacheDir = await cacheDirectory();

@@ -144,6 +144,19 @@ test('gemini: task, dimensions and at most 100 texts a request; what is cut is s
   expect(provider.model.prefixes.document).toBe('task: RETRIEVAL_DOCUMENT');
 });
 
+test('gemini: a model that knows no task types is told the task by a prefix', async () => {
+  const server = await scripted();
+  const provider = await openAt(server, 'gemini', { model: 'models/gemini-embedding-2' });
+  await provider.embed(['a'], DOCUMENT);
+  await provider.embed(['b'], { kind: 'query' });
+  expect(server.requests.map(({ body }) => body?.requests)).toEqual(
+    ['title: none | text: a', 'task: search result | query: b'].map((text) => [
+      { model: 'models/gemini-embedding-2', content: { parts: [{ text }] }, outputDimensionality: 8 },
+    ]),
+  );
+  expect(provider.model.prefixes.document).toBe('title: none | text: ');
+});
+
 test('probe asks once and tells the dimensions, or what is wrong', async () => {
   const server = await scripted();
   const provider = await openAt(server, 'openai', { maxRetries: 1 });

@@ -119,6 +119,17 @@ test('a busy service is asked until the deadline', async () => {
   expect(server.requests.length).toBeGreaterThan(2);
 });
 
+test('a service that asks to come again at once is asked after growing pauses all the same', async () => {
+  const server = await scripted();
+  const env = { EMBEDDING_DEADLINE: '800ms', EMBEDDING_REQUEST_TIMEOUT: '12s' };
+  const provider = await openAt(server, 'openai', { env });
+  await provider.embed(TEXTS, DOCUMENT);
+  server.rule = () => status(429, {}, { 'retry-after': '0' });
+  expect(await failureOf(provider.embed(TEXTS, DOCUMENT))).toMatchObject({ code: 'service_busy' });
+  // From 50 ms on, doubled each time: five fit into the deadline at most, without pauses hundreds.
+  expect(server.requests.length).toBeLessThan(10);
+});
+
 test('a pause that is longer than the deadline is not waited for', async () => {
   const server = await scripted();
   const provider = await openAt(server, 'openai');
@@ -153,6 +164,15 @@ describe('a request that is too large', () => {
       'TEI: batch size',
       status(422, { error: 'batch size 8 > maximum allowed batch size 3', error_type: 'Validation' }),
     ],
+    [
+      'OpenAI: more than a minute has',
+      status(429, {
+        error: {
+          message: 'Request too large for m on tokens per min (TPM): Limit 40000, Requested 60000.',
+          code: 'rate_limit_exceeded',
+        },
+      }),
+    ],
     ['OpenAI: tokens', status(400, { error: { message: 'Requested 400000 tokens, max 300000 tokens per request' } })],
   ];
   test.each(refusals)('is halved until it passes, and the size is remembered (%s)', async (_, refusal) => {
@@ -164,6 +184,17 @@ describe('a request that is too large', () => {
     expect(server.requests.map((request) => request.texts.length)).toEqual([8, 4, 2, 2, 2, 2]);
     await provider.embed(texts, DOCUMENT);
     expect(server.requests.slice(6).map((request) => request.texts.length)).toEqual([2, 2, 2, 2]);
+  });
+
+  test('because its texts are long leaves short ones together', async () => {
+    const server = await scripted();
+    const provider = await openAt(server, 'openai', { env: { EMBEDDING_MAX_REQUESTS: '1' } });
+    server.rule = ({ texts }) => (texts.join('').length > 1000 ? status(413) : undefined);
+    const long = ['a', 'b', 'c', 'd'].map((letter) => letter.repeat(600));
+    await provider.embed(long, DOCUMENT);
+    expect(server.requests.map((request) => request.texts.length)).toEqual([4, 2, 1, 1, 1, 1]);
+    await provider.embed(TEXTS, DOCUMENT);
+    expect(server.requests.slice(6).map((request) => request.texts.length)).toEqual([4]);
   });
 
   test('because of one text ends with that text, and the size of others stays', async () => {
