@@ -1,10 +1,4 @@
-export { bytes, count, number } from '../amounts.ts';
-
-/** `$12.40`, `$0.000213`: cents, below a dollar as far as millionths. */
-export function dollars(value: number): string {
-  if (value >= 1 || value === 0) return `$${value.toFixed(2)}`;
-  return value < 1e-6 ? 'less than $0.000001' : `$${value.toFixed(6).replace(/0+$/, '')}`;
-}
+export { bytes, count, number, usd } from '../amounts.ts';
 
 /** Two columns, the second one aligned. */
 export function columns(lines: readonly (readonly [string, string])[]): string {

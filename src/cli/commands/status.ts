@@ -1,7 +1,7 @@
 import type { Status } from '../../inspect/status.ts';
 import { plural } from '../../plural.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
-import { columns, count, dollars, number } from '../text.ts';
+import { columns, count, number, usd } from '../text.ts';
 import { withMigration } from '../with-migration.ts';
 
 /** `reembed status`: where the migration stands, counted from the table. */
@@ -49,9 +49,9 @@ function describe(found: Status): string {
   return columns(lines);
 }
 
-function spentText({ requests, tokens, usd, unpricedTokens }: NonNullable<Status['spent']>): string {
+function spentText({ requests, tokens, usd: spent, unpricedTokens }: NonNullable<Status['spent']>): string {
   const asked = `${count(requests, 'request')}, ${count(tokens, 'token')}`;
   if (unpricedTokens > 0 && unpricedTokens === tokens) return `${asked}, price unknown (EMBEDDING_PRICE)`;
   const rest = unpricedTokens === 0 ? '' : ` and ${count(unpricedTokens, 'token')} of unknown price (EMBEDDING_PRICE)`;
-  return `${asked}, ${dollars(usd)}${rest}`;
+  return `${asked}, ${usd(spent)}${rest}`;
 }

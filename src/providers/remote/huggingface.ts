@@ -3,7 +3,7 @@ import { endpointUrl } from './endpoint.ts';
 import type { Protocol } from './protocol.ts';
 import { largestRequest } from './request-limits.ts';
 import { servedModel } from './served-model.ts';
-import { listOfVectors, PAYLOAD_BYTES } from './tei.ts';
+import { inputsBody, listOfVectors, PAYLOAD_BYTES } from './tei.ts';
 
 const ROUTER = 'https://router.huggingface.co/hf-inference/models';
 
@@ -40,12 +40,7 @@ export function huggingfaceProtocol(
       refusesLong: false,
     },
     maxTokens: served.maxTokens,
-    body: (texts, kind) => ({
-      inputs: texts.map((text) => served.prefixes[kind] + text),
-      normalize: true,
-      truncate: true,
-      ...(served.dimensions === undefined ? {} : { dimensions: served.dimensions }),
-    }),
+    body: inputsBody(served),
     vectors: listOfVectors,
     tokens: () => undefined,
   };

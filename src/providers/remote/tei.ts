@@ -5,7 +5,7 @@ import { endpointUrl, shownUrl } from './endpoint.ts';
 import { countOf, fieldsOf } from './json-fields.ts';
 import type { Protocol, WireVector } from './protocol.ts';
 import { largestRequest } from './request-limits.ts';
-import { servedModel } from './served-model.ts';
+import { type ServedModel, servedModel } from './served-model.ts';
 
 /** What TEI says about itself: https://huggingface.co/docs/text-embeddings-inference/en/quick_tour */
 interface ServerInfo {
@@ -83,15 +83,20 @@ export function teiProtocol(reference: ModelReference, url: URL, info: ServerInf
       refusesLong: false,
     },
     maxTokens: info.maxTokens ?? served.maxTokens,
-    body: (texts, kind) => ({
-      inputs: texts.map((text) => served.prefixes[kind] + text),
-      normalize: true,
-      truncate: true,
-      ...(served.dimensions === undefined ? {} : { dimensions: served.dimensions }),
-    }),
+    body: inputsBody(served),
     vectors: listOfVectors,
     tokens: ({ headers }) => countOf(Number(headers.get('x-compute-tokens') ?? undefined)),
   };
+}
+
+/** What TEI, and Hugging Face's endpoints that run it, are asked with. */
+export function inputsBody({ prefixes, dimensions }: Pick<ServedModel, 'prefixes' | 'dimensions'>): Protocol['body'] {
+  return (texts, kind) => ({
+    inputs: texts.map((text) => prefixes[kind] + text),
+    normalize: true,
+    truncate: true,
+    ...(dimensions === undefined ? {} : { dimensions }),
+  });
 }
 
 /** An answer that is a list of vectors in the texts' order. */
