@@ -75,21 +75,55 @@ const TURN_MS = 10_000;
 /** A directory that one process at a time can make. */
 async function takeTurn(path: string): Promise<string> {
   const guard = `${path}.writing`;
-  for (const began = performance.now(); ; ) {
-    try {
-      await mkdir(guard);
-      return guard;
-    } catch (error) {
-      const isTaken = error instanceof Error && 'code' in error && error.code === 'EEXIST';
-      if (!isTaken || performance.now() - began > 3 * TURN_MS) throw unwritable(path, error);
-    }
-    const since = await stat(guard).then(
-      ({ mtimeMs }) => mtimeMs,
-      () => undefined,
-    );
-    if (since !== undefined && Math.abs(Date.now() - since) > TURN_MS) await rmdir(guard).catch(() => undefined);
+  for (const began = performance.now(); !(await makes(guard, path)); ) {
+    if (performance.now() - began > 3 * TURN_MS) throw occupied(path, guard);
+    if (await isLeft(guard)) await takeAway(guard, path);
     await sleep(20);
   }
+  return guard;
+}
+
+/** Whether this process made the directory; false where another was first. */
+async function makes(directory: string, path: string): Promise<boolean> {
+  try {
+    await mkdir(directory);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    throw unwritable(path, error);
+  }
+}
+
+async function isLeft(guard: string): Promise<boolean> {
+  const since = await stat(guard).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => undefined,
+  );
+  return since !== undefined && Math.abs(Date.now() - since) > TURN_MS;
+}
+
+/**
+ * Removes a guard that was left. One process at a time, which looks again first: of two that saw the same old guard the
+ * slower would otherwise remove the new one, that the faster has made meanwhile.
+ */
+async function takeAway(guard: string, path: string): Promise<void> {
+  const removing = `${guard}.removing`;
+  if (!(await makes(removing, path))) return;
+  try {
+    if (await isLeft(guard)) await rmdir(guard).catch(() => undefined);
+  } finally {
+    await rmdir(removing).catch(() => undefined);
+  }
+}
+
+function occupied(path: string, guard: string): ModelError {
+  return new ModelError(
+    'model_lock_unwritable',
+    `Could not write ${path}: ${guard} is there since ${(3 * TURN_MS) / 1000} s.`,
+    {
+      hint: `Where no other pull runs, remove ${guard} and ${guard}.removing, and run the command again.`,
+    },
+  );
 }
 
 async function addEntry(path: string, { name, dtype, hashes }: LockCandidate, revision: string | null): Promise<void> {
