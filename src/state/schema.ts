@@ -25,7 +25,8 @@ function createStatements(schema: string): string[] {
        model_id integer REFERENCES ${s}.models, old_model jsonb, definition jsonb NOT NULL,
        cursor jsonb, rows_total bigint, rows_written bigint NOT NULL DEFAULT 0, tokens bigint NOT NULL DEFAULT 0, truncated bigint NOT NULL DEFAULT 0,
        old_indexes jsonb NOT NULL DEFAULT '[]', new_indexes jsonb NOT NULL DEFAULT '[]', backups jsonb NOT NULL DEFAULT '[]',
-       swapped_at timestamptz, finalized_at timestamptz,
+       swapped_at timestamptz, finalized_at timestamptz, text_expression text,
+       paused_at timestamptz, paused_by text, throttle jsonb,
        created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now())`,
     // Apart from the migrations, because a lease is taken before 005 has made its record.
     `CREATE TABLE IF NOT EXISTS ${s}.leases (

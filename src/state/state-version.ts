@@ -7,7 +7,7 @@ import { type MigrationContext, throwIfStopped } from './context.ts';
 import { spendingTables } from './spending-tables.ts';
 
 /** Raised with every change of the state's tables, together with a step in UPGRADES; a newer one than this is refused. */
-export const STATE_VERSION = 3;
+export const STATE_VERSION = 4;
 
 /** The statements that lead from a version to the next, for the quoted schema. */
 const UPGRADES: ReadonlyMap<number, (schema: string) => string> = new Map([
@@ -18,6 +18,12 @@ const UPGRADES: ReadonlyMap<number, (schema: string) => string> = new Map([
       ALTER TABLE ${schema}.leases ADD COLUMN knex_lock text`,
   ],
   [2, (schema) => spendingTables(schema).join('; ')],
+  [
+    3,
+    // All nullable without a default: no row is rewritten.
+    (schema) => `ALTER TABLE ${schema}.migrations ADD COLUMN text_expression text, ADD COLUMN paused_at timestamptz,
+      ADD COLUMN paused_by text, ADD COLUMN throttle jsonb`,
+  ],
 ]);
 
 /** Requests of the application read the state: nobody waits behind us for longer. */
