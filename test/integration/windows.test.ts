@@ -116,13 +116,19 @@ describe('a run of the backfill', () => {
     const embed = providerSource(provider);
     let inFlight = 0;
     let most = 0;
+    let isFull = (): void => undefined;
+    const full = new Promise<void>((resolve) => {
+      isFull = resolve;
+    });
     const source: VectorSource = {
       model: embed.model,
       async produce(rows, signal) {
         inFlight += 1;
         most = Math.max(most, inFlight);
-        // Long enough for windows to be read meanwhile.
-        await sleep(100);
+        if (inFlight === concurrency) isFull();
+        await full;
+        // Long enough for one window more to come, if it may.
+        await sleep(20);
         inFlight -= 1;
         return embed.produce(rows, signal);
       },
