@@ -3,6 +3,7 @@ import type { TableInfo, VectorExtension } from '../db/catalog-types.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { readModel } from '../state/models.ts';
+import { readOwnerSession } from '../state/owner-session.ts';
 import { listRecords, type MigrationRecord, type NewIndex, type SavedBackup } from '../state/records.ts';
 import { newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
 import { stateExists } from '../state/schema.ts';
@@ -44,7 +45,14 @@ export interface Status {
   /** Rows without an old vector, which going back would have to fill; null where there is no old column. */
   readonly missingOld: number | null;
   /** Who works at present; null when nobody does. */
-  readonly lease: { readonly holder: string; readonly step: string; readonly expired: boolean } | null;
+  readonly lease: {
+    readonly holder: string;
+    readonly step: string;
+    /** Without a heartbeat for `REEMBED_LEASE_SECONDS`. */
+    readonly expired: boolean;
+    /** The server's pid of the owner's session; null when it is gone. */
+    readonly session: number | null;
+  } | null;
   readonly backups: readonly SavedBackup[];
   /** At services, in all runs of this migration; null where nothing was. */
   readonly spent: SpentUsage | null;
@@ -178,5 +186,6 @@ async function missingOld(
 async function currentLease(ctx: MigrationContext): Promise<Status['lease']> {
   const lease = await readWorkingLease(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
   if (lease === undefined) return null;
-  return { holder: lease.holder, step: lease.step ?? '', expired: lease.expired };
+  const session = (await readOwnerSession(ctx.db, ctx.runtime.stateSchema, ctx.definition.id)) ?? null;
+  return { holder: lease.holder, step: lease.step ?? '', expired: lease.expired, session };
 }

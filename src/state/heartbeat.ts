@@ -1,5 +1,6 @@
 import type { Database, Session } from '../db/types.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
+import { markOwnerSession } from './owner-session.ts';
 
 export interface HeartbeatOptions {
   readonly db: Database;
@@ -27,7 +28,10 @@ const BEATS_PER_LEASE = 4;
 export async function startHeartbeat(options: HeartbeatOptions, step: string): Promise<Heartbeat> {
   const { migrationId, token, leaseSeconds } = options;
   const leases = `${quoteIdentifier(options.stateSchema)}.leases`;
-  const own = createOwnSession(options.db);
+  // All connections of the embedded database are one session, which a mark would outlive.
+  const mark = async (session: Session): Promise<boolean> =>
+    options.db.embedded || markOwnerSession(session, options.stateSchema, migrationId);
+  const own = createOwnSession(options.db, mark);
   let label = step;
   let beating: Promise<void> | undefined;
 
@@ -88,17 +92,20 @@ interface OwnSession {
   close(): Promise<void>;
 }
 
-function createOwnSession(db: Database): OwnSession {
+function createOwnSession(db: Database, mark: (session: Session) => Promise<boolean>): OwnSession {
   let session: Session | undefined;
+  let marked = false;
   return {
     async use(work) {
       try {
         session ??= await db.openSession();
+        marked ||= await mark(session);
         return await work(session);
       } catch {
         // Until the next beat has a connection again, the fencing token protects the data.
         await session?.close().catch(() => undefined);
         session = undefined;
+        marked = false;
         return undefined;
       }
     },

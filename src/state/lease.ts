@@ -7,6 +7,7 @@ import { quoteIdentifier } from '../sql/identifiers.ts';
 import { type MigrationContext, throwIfStopped } from './context.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { heldKnexLock } from './knex-lock.ts';
+import { readOwnerSession } from './owner-session.ts';
 
 /** A lease as the state has it. */
 export interface LeaseRow {
@@ -77,8 +78,13 @@ export async function acquireLease(ctx: MigrationContext, step: Step): Promise<L
   let announced = false;
   let firstExpires: string | null | undefined;
   for (;;) {
+    const before = await readLease(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
     const token = await tryTake(ctx, step, holder);
-    if (token !== undefined) return keepAlive(ctx, step, holder, token);
+    if (token !== undefined) {
+      const lease = await keepAlive(ctx, step, holder, token);
+      if (before !== undefined && wasLeft(before)) await announceEarlierOwner(ctx);
+      return lease;
+    }
     const current = await readLease(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
     if (current === undefined || current.expired) continue;
     firstExpires ??= current.expires;
@@ -141,6 +147,19 @@ async function keepAlive(ctx: MigrationContext, step: Step, holder: string, toke
     park: () => heartbeat.relabel(`${PARKED}${step}`),
     release: () => heartbeat.stop(),
   };
+}
+
+/** Its time ran out while a step was at work. */
+function wasLeft({ holder, step, expired }: LeaseRow): boolean {
+  return holder !== null && expired && step?.startsWith(PARKED) !== true;
+}
+
+/** Stopped past its lease, or its connection hangs. Its token is an old one: whatever it sends writes nothing. */
+async function announceEarlierOwner({ db, definition, runtime, onProgress }: MigrationContext): Promise<void> {
+  const pid = await readOwnerSession(db, runtime.stateSchema, definition.id).catch(() => undefined);
+  if (pid === undefined) return;
+  const message = `The session of an earlier run (pid ${pid}) is still connected: that run is stopped or stuck, and can no longer write.`;
+  onProgress({ kind: 'notice', message });
 }
 
 function lostTo(id: string, holder: string): BusyError {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { textHash } from '../../src/backfill/text-hash.ts';
 import { writeBatch } from '../../src/backfill/write-batch.ts';
 import { readVectorExtension } from '../../src/db/catalog.ts';
+import { readStatus } from '../../src/inspect/status.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
 import { acquireLease, assertLease, readLease } from '../../src/state/lease.ts';
 import { registerModel } from '../../src/state/models.ts';
@@ -9,6 +10,7 @@ import { resolveMigration } from '../../src/state/resolve.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { type Chain, makeSegments, openChain } from '../helpers/chain.ts';
+import { waitFor } from '../helpers/fault-watch.ts';
 
 const ROWS = 50;
 
@@ -68,6 +70,33 @@ describe('the lease', () => {
     expect(await readLease(chain.db, context.runtime.stateSchema, context.definition.id)).toMatchObject({
       holder: 'elsewhere:1:abc',
     });
+  });
+
+  it('marks the session of its owner: an earlier one that is stopped is named, one that ended is not', async (test) => {
+    test.skip(chain.db.embedded, 'the embedded database has one session for everybody');
+    const stopped = await acquireLease(chain.context(), 'fill');
+    const marked = async (): Promise<{ pid: number }[]> => {
+      const locks = await chain.db.query<{ pid: number }>(
+        `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database =
+           (SELECT oid FROM pg_database WHERE datname = current_database())`,
+      );
+      return [...locks.rows];
+    };
+    const [session] = await marked();
+    expect((await readStatus(chain.context())).lease).toMatchObject({ expired: false, session: session?.pid });
+    // As when its time had run out: its own heartbeat no longer finds its token.
+    await chain.db.query(`UPDATE reembed.leases SET token = token + 1, expires = now() - interval '1 second'`);
+    const notices = async (): Promise<unknown> => {
+      const context = chain.context();
+      const heir = await acquireLease(context, 'fill');
+      await heir.release();
+      return context.events;
+    };
+    const message = `The session of an earlier run (pid ${session?.pid}) is still connected: that run is stopped or stuck, and can no longer write.`;
+    expect(await notices()).toEqual([{ kind: 'notice', message }]);
+    await stopped.release();
+    await waitFor('its session to end', async () => ((await marked()).length === 0 ? true : undefined));
+    expect(await notices()).toEqual([]);
   });
 
   it('of a process that died is waited for and taken over, without anybody unlocking anything', async () => {

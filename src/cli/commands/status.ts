@@ -42,8 +42,10 @@ function describe(found: Status): string {
   for (const saved of found.backups)
     lines.push(['Backup', `${saved.path} (${saved.column}, ${count(saved.rows, 'row')})`]);
   if (found.lease !== null) {
-    const { holder, step, expired } = found.lease;
-    lines.push(['At work', `${holder}, ${step}${expired ? ' (no heartbeat: ended or stuck)' : ''}`]);
+    const { holder, step, expired, session } = found.lease;
+    const silent =
+      session === null ? 'its session is gone: ended' : `its session, pid ${session}, is there: stopped or stuck`;
+    lines.push(['At work', `${holder}, ${step}${expired ? ` (no heartbeat, ${silent})` : ''}`]);
   }
   for (const warning of found.warnings) lines.push(['Warning', warning]);
   return columns(lines);
