@@ -13,6 +13,8 @@ export interface HeartbeatOptions {
 }
 
 export interface Heartbeat {
+  /** False while the session of an earlier owner is still connected. */
+  isMarked(): boolean;
   /** Changes what the lease says its holder does, at once. */
   relabel(step: string): Promise<void>;
   /** Ends the lease and its connection. */
@@ -61,6 +63,7 @@ export async function startHeartbeat(options: HeartbeatOptions, step: string): P
   await own.use(async (session) => session.keepProcess(false));
 
   return {
+    isMarked: own.isMarked,
     async relabel(to) {
       label = to;
       own.keepProcess(true);
@@ -87,6 +90,7 @@ export async function startHeartbeat(options: HeartbeatOptions, step: string): P
 interface OwnSession {
   /** Undefined when the connection failed: it is made anew at the next use. */
   use<T>(work: (session: Session) => Promise<T>): Promise<T | undefined>;
+  isMarked(): boolean;
   /** Does nothing while there is no connection. */
   keepProcess(keep: boolean): void;
   close(): Promise<void>;
@@ -109,6 +113,7 @@ function createOwnSession(db: Database, mark: (session: Session) => Promise<bool
         return undefined;
       }
     },
+    isMarked: () => marked,
     keepProcess: (keep) => session?.keepProcess(keep),
     async close() {
       await session?.close().catch(() => undefined);

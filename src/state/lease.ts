@@ -81,9 +81,7 @@ export async function acquireLease(ctx: MigrationContext, step: Step): Promise<L
     const before = await readLease(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
     const token = await tryTake(ctx, step, holder);
     if (token !== undefined) {
-      const lease = await keepAlive(ctx, step, holder, token);
-      if (before !== undefined && wasLeft(before)) await announceEarlierOwner(ctx);
-      return lease;
+      return keepAlive(ctx, step, holder, token, { isLeft: before !== undefined && wasLeft(before) });
     }
     const current = await readLease(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
     if (current === undefined || current.expired) continue;
@@ -128,7 +126,13 @@ async function tryTake(ctx: MigrationContext, step: Step, holder: string): Promi
   return rows[0]?.token;
 }
 
-async function keepAlive(ctx: MigrationContext, step: Step, holder: string, token: string): Promise<Lease> {
+async function keepAlive(
+  ctx: MigrationContext,
+  step: Step,
+  holder: string,
+  token: string,
+  { isLeft }: { readonly isLeft: boolean },
+): Promise<Lease> {
   const lost = new AbortController();
   const heartbeat = await startHeartbeat(
     {
@@ -141,6 +145,7 @@ async function keepAlive(ctx: MigrationContext, step: Step, holder: string, toke
     },
     step,
   );
+  if (isLeft && !heartbeat.isMarked()) await announceEarlierOwner(ctx);
   return {
     token,
     lost: lost.signal,
