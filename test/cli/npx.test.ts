@@ -68,10 +68,6 @@ async function printed(...args: string[]): Promise<string> {
   return stdout;
 }
 
-async function phase(): Promise<unknown> {
-  return JSON.parse(await printed('reembed', 'status', '--json'));
-}
-
 describe('npx in a clone, with no NODE_OPTIONS and no model', () => {
   test('migrate:list and migrate:currentVersion find three migrations, none of them run', async () => {
     const list = await printed('knex', 'migrate:list');
@@ -81,23 +77,22 @@ describe('npx in a clone, with no NODE_OPTIONS and no model', () => {
       expect(list).toContain(file);
     }
     expect(await printed('knex', 'migrate:currentVersion')).toContain('Current Version: none');
-    expect(await phase()).toMatchObject({ phase: 'none', active: 'old' });
   });
 
   test('migrate:up runs one after the other', async () => {
     expect(await printed('knex', 'migrate:up')).toMatch(/Batch 1 ran the following migrations:\s+005_add_embedding/);
-    expect(await printed('knex', 'migrate:currentVersion')).toContain('Current Version: 005');
-    expect(await phase()).toMatchObject({ phase: 'expanded', active: 'old' });
     expect(await printed('knex', 'migrate:up')).toMatch(/Batch 2 ran the following migrations:\s+006_backfill/);
     expect(await printed('knex', 'migrate:up')).toMatch(/Batch 3 ran the following migrations:\s+007_swap/);
-    expect(await phase()).toMatchObject({ phase: 'swapped', active: 'new' });
     expect(await printed('knex', 'migrate:up')).toContain('Already up to date');
+    expect(await printed('knex', 'migrate:currentVersion')).toContain('Current Version: 007');
   });
 
   test('migrate:rollback takes the last one back', async () => {
     expect(await printed('knex', 'migrate:rollback')).toContain('Batch 3 rolled back: 1 migrations');
-    expect(await printed('knex', 'migrate:currentVersion')).toContain('Current Version: 006');
-    expect(await phase()).toMatchObject({ phase: 'backfilled', active: 'old' });
+    expect(JSON.parse(await printed('reembed', 'status', '--json'))).toMatchObject({
+      phase: 'backfilled',
+      active: 'old',
+    });
     expect(await printed('knex', 'migrate:list')).toContain('Found 2 Completed Migration file/files.');
   });
 });
