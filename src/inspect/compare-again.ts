@@ -4,6 +4,7 @@ import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
 import { embeddableSql } from '../sql/pending.ts';
 import { afterCursorSql } from '../sql/read-window.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
+import { textSql } from '../sql/text-source.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import { decodeVector } from '../vector/binary.ts';
 import { cosine } from '../vector/math.ts';
@@ -119,7 +120,7 @@ function mismatch(suspect: Suspect, all: readonly Suspect[], limit: number): Mis
 function selectSql(target: VectorTarget): string {
   // vector_send, because pg decodes binary results as text; a bytea's hex form arrives intact.
   const send = quoteQualified(target.vectorSchema, 'vector_send');
-  return `SELECT ${keyListSql(target, 't')}, t.${quoteIdentifier(target.text)}::text AS text, ${send}(${vectorSql(target, 't')}) AS vector FROM ${tableSql(target)} t`;
+  return `SELECT ${keyListSql(target, 't')}, ${textSql(target.text, 't')}::text AS text, ${send}(${vectorSql(target, 't')}) AS vector FROM ${tableSql(target)} t`;
 }
 
 async function* sampleRows(

@@ -2,6 +2,7 @@ import type { Distance } from '../config/types.ts';
 import type { Queryable } from '../db/types.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
+import { textSql } from '../sql/text-source.ts';
 import type { SearchSide } from './search-side.ts';
 import { vectorLiteral } from './vector-literal.ts';
 
@@ -53,7 +54,7 @@ export function nearestSql(target: VectorTarget, distance: Distance): string {
   const column = `t.${quoteIdentifier(target.column)}`;
   const keys = target.key.map((key, i) => `t.${quoteIdentifier(key.name)}::text AS k${i}`);
   return (
-    `SELECT ${[...keys, `t.${quoteIdentifier(target.text)}::text AS text`].join(', ')}, ${column} ${operator} $1::text::${type} AS distance ` +
+    `SELECT ${[...keys, `${textSql(target.text, 't')}::text AS text`].join(', ')}, ${column} ${operator} $1::text::${type} AS distance ` +
     `FROM ${tableSql(target)} t WHERE ${column} IS NOT NULL ORDER BY ${column} ${operator} $1::text::${type} LIMIT $2::bigint`
   );
 }

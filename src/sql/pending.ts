@@ -1,9 +1,10 @@
 import { quoteIdentifier, quoteQualified } from './identifiers.ts';
 import { textHashSql, type VectorTarget } from './target.ts';
+import { textSql } from './text-source.ts';
 
 /** Text that a model can embed: neither NULL nor empty nor only white space. "C", because regular expressions refuse nondeterministic collations. */
 export function embeddableSql(target: Pick<VectorTarget, 'text'>, alias: string): string {
-  return `(${alias}.${quoteIdentifier(target.text)}::text COLLATE pg_catalog."C" ~ '[^[:space:]]')`;
+  return `(${textSql(target.text, alias)}::text COLLATE pg_catalog."C" ~ '[^[:space:]]')`;
 }
 
 /**

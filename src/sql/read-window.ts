@@ -1,6 +1,7 @@
 import { quoteIdentifier } from './identifiers.ts';
 import { notQuarantinedSql, pendingSql } from './pending.ts';
 import { tableSql, type VectorTarget } from './target.ts';
+import { textSql } from './text-source.ts';
 
 export interface WindowOptions {
   readonly modelId: number;
@@ -22,7 +23,7 @@ export interface WindowOptions {
 export function readWindowSql(target: VectorTarget, options: WindowOptions): string {
   const cursor = options.afterCursor ? target.key.length : 0;
   const names = target.key.map((column) => `t.${quoteIdentifier(column.name)}`);
-  const text = `t.${quoteIdentifier(target.text)}`;
+  const text = textSql(target.text, 't');
   const where = [
     ...(options.afterCursor ? [afterCursorSql(target)] : []),
     ...(options.bounded === true ? [compareKeySql(target, '<=', cursor + 3)] : []),

@@ -1,4 +1,5 @@
-import { fitIdentifier, quoteIdentifier, quoteQualified } from './identifiers.ts';
+import { fitIdentifier, quoteQualified } from './identifiers.ts';
+import { type TextSource, textSql } from './text-source.ts';
 
 /** A column of the primary key. `type` is what `format_type` says, usable in a cast. */
 export interface KeyColumn {
@@ -18,7 +19,7 @@ export interface VectorTarget {
   readonly schema: string;
   readonly table: string;
   readonly key: readonly KeyColumn[];
-  readonly text: string;
+  readonly text: TextSource;
   readonly column: string;
   /** Undefined for a column that reembed did not make (the application's old one). */
   readonly provenance: ProvenanceColumns | undefined;
@@ -51,11 +52,11 @@ export function vectorTypeSql(target: Pick<VectorTarget, 'vectorSchema' | 'vecto
 }
 
 /** The bytes whose hash guards a row: equality of text lies under citext and nondeterministic collations, bytes do not. */
-export function textBytesSql(text: string, alias: string): string {
-  return `pg_catalog.convert_to(${alias}.${quoteIdentifier(text)}::text, 'UTF8')`;
+export function textBytesSql(text: TextSource, alias: string): string {
+  return `pg_catalog.convert_to(${textSql(text, alias)}::text, 'UTF8')`;
 }
 
 /** First 16 bytes of the sha256 of the text's UTF-8 bytes. */
-export function textHashSql(text: string, alias: string): string {
+export function textHashSql(text: TextSource, alias: string): string {
   return `pg_catalog.substring(pg_catalog.sha256(${textBytesSql(text, alias)}), 1, 16)`;
 }

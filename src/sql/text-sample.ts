@@ -1,5 +1,6 @@
 import { quoteIdentifier } from './identifiers.ts';
 import { tableSql, type VectorTarget } from './target.ts';
+import { textSql } from './text-source.ts';
 
 /** Characters of a text that are read: more than a model reads of it, and no sample becomes gigabytes. */
 const READ_CHARACTERS = 16_384;
@@ -14,7 +15,7 @@ export function textSampleSql(
   target: Pick<VectorTarget, 'schema' | 'table' | 'key' | 'text'>,
   doneColumn: string | undefined,
 ): string {
-  const text = `t.${quoteIdentifier(target.text)}::text`;
+  const text = `${textSql(target.text, 't')}::text`;
   const key = target.key.map((column) => `t.${quoteIdentifier(column.name)}`);
   const done = doneColumn === undefined ? 'false' : `t.${quoteIdentifier(doneColumn)} IS NOT NULL`;
   const order = key.length === 0 ? 't.ctid' : key.join(', ');

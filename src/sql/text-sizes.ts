@@ -1,6 +1,7 @@
 import { quoteIdentifier } from './identifiers.ts';
 import { notEmbeddedSql } from './pending.ts';
 import { tableSql, type VectorTarget } from './target.ts';
+import { textSql } from './text-source.ts';
 
 /**
  * The sizes of pending texts of a random part of the table's pages, in key order: `bytes`, and `count`, how many there were before every
@@ -8,7 +9,7 @@ import { tableSql, type VectorTarget } from './target.ts';
  * of the pages, then the number of rows to be returned, which may come out up to twice as large.
  */
 export function textSizesSql(target: VectorTarget, modelId: number): string {
-  const text = `t.${quoteIdentifier(target.text)}::text`;
+  const text = `${textSql(target.text, 't')}::text`;
   const order = target.key.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ');
   return [
     `SELECT s.bytes, s.count FROM (`,

@@ -1,5 +1,6 @@
 import { fitIdentifier, quoteIdentifier, quoteQualified } from './identifiers.ts';
 import { tableSql, type VectorTarget } from './target.ts';
+import { textSql } from './text-source.ts';
 
 /** BEFORE triggers fire in order of their names: this one must see the text after every other trigger has rewritten it. */
 export function triggerName(migrationId: string): string {
@@ -43,9 +44,7 @@ export function dropTriggerSql(target: VectorTarget, migrationId: string): strin
 
 /** Bytes are compared, as the column's own collation may call different texts equal. */
 function textChanged(target: VectorTarget): string {
-  const [now, before] = ['NEW', 'OLD'].map(
-    (row) => `${row}.${quoteIdentifier(target.text)}::text COLLATE pg_catalog."C"`,
-  );
+  const [now, before] = ['NEW', 'OLD'].map((row) => `${textSql(target.text, row)}::text COLLATE pg_catalog."C"`);
   return `${now} IS DISTINCT FROM ${before}`;
 }
 

@@ -19,7 +19,10 @@ export interface BackupHeader {
   readonly schema: string;
   readonly table: string;
   readonly column: string;
+  /** The column whose text was embedded, or a name for the expression that was. */
   readonly text: string;
+  /** That expression in SQL, its columns bare. It is read anew before it is used: anybody may have written a file. */
+  readonly textExpression?: string;
   readonly key: readonly KeyColumn[];
   readonly vectorType: 'vector' | 'halfvec';
   /** 0 when the column is declared without dimensions. */

@@ -3,6 +3,7 @@ import type { Queryable } from '../db/types.ts';
 import { backupWindowSql } from '../sql/backup.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
+import { bareSql, textName } from '../sql/text-source.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
 import { readModel } from '../state/models.ts';
@@ -79,7 +80,8 @@ async function describeBackup(
     schema: column.schema,
     table: column.table,
     column: column.column,
-    text: column.text,
+    text: textName(column.text),
+    ...(typeof column.text === 'string' ? {} : { textExpression: bareSql(column.text) }),
     key: column.key.map(({ name, type }) => ({ name, type })),
     vectorType: column.vectorType,
     dimensions: column.dimensions,

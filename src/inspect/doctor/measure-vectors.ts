@@ -2,6 +2,7 @@ import type { Queryable } from '../../db/types.ts';
 import { quoteIdentifier, quoteQualified } from '../../sql/identifiers.ts';
 import { keyJsonSql } from '../../sql/pending.ts';
 import type { VectorTarget } from '../../sql/target.ts';
+import { type TextSource, textSql } from '../../sql/text-source.ts';
 import { HAS_LENGTH_ONE, LENGTH_FAULTS, normSql, orderSql, vectorSql } from '../stored-vectors.ts';
 import type { SampledRows } from './sample.ts';
 
@@ -42,7 +43,7 @@ export async function measureVectors(
   tx: Queryable,
   target: VectorTarget,
   sample: SampledRows,
-  columns: { readonly text: string | undefined; readonly model: string | undefined },
+  columns: { readonly text: TextSource | undefined; readonly model: string | undefined },
 ): Promise<MeasuredVectors> {
   const counted = (condition: string): string =>
     `pg_catalog.json_build_object('count', (SELECT pg_catalog.count(*) FROM measured WHERE ${condition}), 'keys',
@@ -67,14 +68,14 @@ export async function measureVectors(
 function measuredSql(
   target: VectorTarget,
   sample: SampledRows,
-  { text, model }: { readonly text: string | undefined; readonly model: string | undefined },
+  { text, model }: { readonly text: TextSource | undefined; readonly model: string | undefined },
 ): string {
   const vector = vectorSql(target, 't');
   const call = (name: string): string => `${quoteQualified(target.vectorSchema, name)}(${vector})`;
   const said =
     text === undefined
       ? 'NULL::text'
-      : `pg_catalog.md5(pg_catalog.lower(pg_catalog.regexp_replace(pg_catalog.btrim(t.${quoteIdentifier(text)}::text COLLATE pg_catalog."C"), '[[:space:]]+', ' ', 'g')))`;
+      : `pg_catalog.md5(pg_catalog.lower(pg_catalog.regexp_replace(pg_catalog.btrim(${textSql(text, 't')}::text COLLATE pg_catalog."C"), '[[:space:]]+', ' ', 'g')))`;
   return (
     `SELECT ${keyJsonSql(target, 't')} AS key, pg_catalog.row_number() OVER (ORDER BY ${orderSql(target)}) AS position, ` +
     `${normSql(target)} AS n, ${call('vector_dims')} AS d, pg_catalog.md5(${call('vector_send')}) AS same, ${said} AS said, ` +

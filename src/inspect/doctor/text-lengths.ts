@@ -4,15 +4,15 @@ import { readModelConfig } from '../../models/model-config.ts';
 import { resolveModelFiles } from '../../models/model-files.ts';
 import { loadTokenizer } from '../../models/tokenizer.ts';
 import { servedMaxTokens } from '../../providers/remote/served-model.ts';
-import { quoteIdentifier } from '../../sql/identifiers.ts';
 import { keyJsonSql } from '../../sql/pending.ts';
 import { afterCursorSql } from '../../sql/read-window.ts';
 import { tableSql, type VectorTarget } from '../../sql/target.ts';
+import { textSql } from '../../sql/text-source.ts';
 import { warningFinding } from '../finding.ts';
 import { describeKeys, keyListSql, keyOf, orderSql } from '../stored-vectors.ts';
 import { type Examined, type Look, seen, unseen } from './look.ts';
 import { sampleRows, scopeOf } from './sample.ts';
-import { textTarget } from './texts.ts';
+import { textOf, textTarget } from './texts.ts';
 
 /** How long a text may be, and which of some texts are longer. */
 interface TextLimit {
@@ -55,7 +55,7 @@ export async function lookAtTextLengths(
   return seen(detail, [
     warningFinding(
       'texts_too_long',
-      `${keys.length} ${scope} in "${target.table}.${target.text}" are longer than the ${limit.maxTokens} tokens that ${model} reads${by}: ${describeKeys(keys)}.`,
+      `${keys.length} ${scope} in ${textOf(target)} are longer than the ${limit.maxTokens} tokens that ${model} reads${by}: ${describeKeys(keys)}.`,
       'Cut these texts into passages of their own rows, or choose a model that reads more.',
     ),
   ]);
@@ -130,7 +130,7 @@ async function* sampleCandidates(
   limit: TextLimit,
 ): AsyncGenerator<Candidate[]> {
   const sample = await sampleRows(tx, examined, target, hasText(target));
-  const text = `t.${quoteIdentifier(target.text)}::text`;
+  const text = `${textSql(target.text, 't')}::text`;
   const { rows } = await tx.query<{ key: string[]; text: string }>(
     `SELECT ${keyJsonSql(target, 't')} AS key, pg_catalog.left(${text}, ${limit.readCharacters}) AS text FROM ${sample.sql}
      WHERE pg_catalog.octet_length(${text}) > ${limit.safeBytes} ORDER BY ${orderSql(target)}`,
@@ -141,7 +141,7 @@ async function* sampleCandidates(
 
 /** In key order, window after window: a whole table of long texts does not fit into memory. */
 async function* allCandidates(tx: Queryable, target: VectorTarget, limit: TextLimit): AsyncGenerator<Candidate[]> {
-  const text = `t.${quoteIdentifier(target.text)}::text`;
+  const text = `${textSql(target.text, 't')}::text`;
   let cursor: readonly string[] | undefined;
   for (;;) {
     const after = cursor === undefined ? '' : `${afterCursorSql(target)} AND `;
@@ -158,5 +158,5 @@ async function* allCandidates(tx: Queryable, target: VectorTarget, limit: TextLi
 }
 
 function hasText(target: VectorTarget): string {
-  return `t.${quoteIdentifier(target.text)} IS NOT NULL`;
+  return `${textSql(target.text, 't')} IS NOT NULL`;
 }

@@ -1,8 +1,8 @@
 import type { Queryable } from '../../db/types.ts';
 import { plural } from '../../plural.ts';
-import { quoteIdentifier } from '../../sql/identifiers.ts';
 import { embeddableSql, keyJsonSql } from '../../sql/pending.ts';
 import type { VectorTarget } from '../../sql/target.ts';
+import { textName, textSql } from '../../sql/text-source.ts';
 import { warningFinding } from '../finding.ts';
 import { describeKeys, orderSql } from '../stored-vectors.ts';
 import { type Examined, type Look, seen, unseen } from './look.ts';
@@ -24,12 +24,17 @@ export function textTarget(examined: Examined): VectorTarget | undefined {
   return column === undefined || table.kind !== 'r' ? undefined : targetOf(examined, column);
 }
 
+/** The text's name in a finding, e.g. `"segments.text"`. */
+export function textOf({ table, text }: Pick<VectorTarget, 'table' | 'text'>): string {
+  return typeof text === 'string' ? `"${table}.${text}"` : `"${textName(text)}" of "${table}"`;
+}
+
 /** Rows that no model can embed: NULL, empty or blank text. */
 export async function lookAtTexts(examined: Examined, tx: Queryable): Promise<Look> {
   const target = textTarget(examined);
   if (target === undefined) return unseen('there is no text column to look at');
   const sample = await sampleRows(tx, examined, target, 'true');
-  const text = `t.${quoteIdentifier(target.text)}`;
+  const text = textSql(target.text, 't');
   const none = `(${embeddableSql(target, 't')} IS NOT TRUE)`;
   const { rows } = await tx.query<Texts>(
     `WITH seen AS MATERIALIZED (SELECT ${keyJsonSql(target, 't')} AS key, pg_catalog.row_number() OVER (ORDER BY ${orderSql(target)}) AS position,
@@ -49,7 +54,7 @@ export async function lookAtTexts(examined: Examined, tx: Queryable): Promise<Lo
   return seen(detail, [
     warningFinding(
       'texts_missing',
-      `${without} ${scope} have no text in "${target.table}.${target.text}" (NULL in ${found.missing}, empty or blank in ${found.blank}): ${describeKeys(found.keys)}.`,
+      `${without} ${scope} have no text in ${textOf(target)} (NULL in ${found.missing}, empty or blank in ${found.blank}): ${describeKeys(found.keys)}.`,
       `Give ${plural(without, 'it', 'them')} a text where there should be one; the backfill leaves out and counts the others.`,
     ),
   ]);
