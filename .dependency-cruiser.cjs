@@ -8,6 +8,7 @@ const LAYERS = [
   ['db'],
   ['state', 'models', 'adapters'],
   ['providers'],
+  ['throttle'],
   ['plan', 'inspect', 'bench'],
   ['search'],
   ['backfill', 'evaluate', 'swap'],

@@ -44,11 +44,13 @@ export { type SearchOptions, type SearchResult, searchTable } from './search/sea
 export { transactionsOf } from './search/transactions-of.ts';
 export type { MigrationContext } from './state/context.ts';
 export type { SavedBackup } from './state/records.ts';
+export type { ThrottleLook } from './state/throttle-look.ts';
 export { type CutOverResult, cutOver } from './steps/cut-over.ts';
 export { type ExpandResult, expand } from './steps/expand.ts';
 export { type FillResult, fill } from './steps/fill.ts';
 export { type BackupOptions, backup, type FinalizeResult, finalize } from './steps/finalize.ts';
 export { type OpenedMigration, type OpenMigrationOptions, openMigration } from './steps/open-migration.ts';
+export { type PauseResult, pause, type ResumeResult, resume } from './steps/pause.ts';
 export { type PlanMigrationOptions, planMigration } from './steps/plan-migration.ts';
 export { type RestoreOptions, type RestoreResult, restore } from './steps/restore.ts';
 export { type UndoCutOverResult, undoCutOver } from './steps/undo-cut-over.ts';

@@ -15,6 +15,8 @@ export type ProgressEvent =
       /** Tokens per second over the same time; undefined where nobody counts them. */
       readonly tokenRate?: number | undefined;
       readonly etaSeconds: number | undefined;
+      /** Of the time in which the run works, where the pace or the throttle gives it less than all. */
+      readonly share?: number;
     }
   | {
       readonly kind: 'download';

@@ -1,6 +1,8 @@
 import type { MigrationContext } from '../state/context.ts';
+import type { Throttle } from '../throttle/start-throttle.ts';
 import type { Checkpoint, VectorSource } from './types.ts';
 import type { WriteTarget } from './write-batch.ts';
+import type { WriteSize } from './write-size.ts';
 
 export interface BackfillJob {
   readonly ctx: MigrationContext;
@@ -14,4 +16,10 @@ export interface BackfillJob {
   readonly signal: AbortSignal | undefined;
   /** Called a few times a second with what to keep for the next start. */
   readonly onCheckpoint: ((checkpoint: Checkpoint) => Promise<void>) | undefined;
+}
+
+/** A job at work. */
+export interface RunningJob extends BackfillJob {
+  readonly throttle: Throttle;
+  readonly size: WriteSize;
 }

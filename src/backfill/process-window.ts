@@ -5,7 +5,8 @@ import { refuseCollapse } from './check-vectors.ts';
 import { withRetries } from './retry.ts';
 import { textHash } from './text-hash.ts';
 import type { SourceRow, VectorSource } from './types.ts';
-import { type EmbeddedRow, type WriteTarget, writeBatch } from './write-batch.ts';
+import type { EmbeddedRow, WriteTarget } from './write-batch.ts';
+import { type Writer, writeRows } from './write-rows.ts';
 
 /** A window that is embedded and checked, but not written yet. */
 export interface ProducedWindow {
@@ -51,12 +52,13 @@ export async function writeWindow(
   ctx: MigrationContext,
   to: WriteTarget,
   window: ProducedWindow,
+  writer: Writer,
   signal: AbortSignal | undefined,
 ): Promise<WindowResult> {
   const { good, bad, tokens, truncated } = window;
   const tried = <T>(work: () => Promise<T>): Promise<T> =>
     signal?.aborted === true ? work() : withRetries(work, retryOptions(ctx, signal));
-  const written = await tried(() => writeBatch(ctx.db, to, good));
+  const written = await writeRows(ctx, to, good, writer, signal);
   if (bad.length > 0) await tried(() => quarantineRows(ctx.db, ctx.runtime.stateSchema, ctx.definition.id, bad));
   return { written, quarantined: bad.length, tokens, truncated };
 }

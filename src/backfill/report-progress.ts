@@ -1,5 +1,5 @@
 import { createForecast } from './forecast.ts';
-import type { BackfillJob } from './job.ts';
+import type { BackfillJob, RunningJob } from './job.ts';
 import { withRetries } from './retry.ts';
 import { type SizeSample, sampleSizes } from './sample-sizes.ts';
 import type { Checkpoint } from './types.ts';
@@ -24,7 +24,7 @@ export interface Reporter {
 }
 
 /** Adds each window that is done to `totals`, and tells about it. */
-export function createReporter(job: BackfillJob, totals: Totals): Reporter {
+export function createReporter(job: RunningJob, totals: Totals): Reporter {
   const forecast = createForecast(job.source.maxTokens);
   let rowsTotal = job.rowsTotal;
   let sampling: Promise<void> | undefined;
@@ -40,7 +40,10 @@ export function createReporter(job: BackfillJob, totals: Totals): Reporter {
     const done = job.rowsDone + totals.written;
     if (rowsTotal === undefined) return;
     const { rowRate, tokenRate, etaSeconds } = forecast.look(Math.max(0, rowsTotal - done));
-    job.ctx.onProgress({ kind: 'rows', done, total: Math.max(done, rowsTotal), rate: rowRate, tokenRate, etaSeconds });
+    const share = job.throttle.share();
+    const total = Math.max(done, rowsTotal);
+    const slowed = share < 1 ? { share } : {};
+    job.ctx.onProgress({ kind: 'rows', done, total, rate: rowRate, tokenRate, etaSeconds, ...slowed });
   }
 
   return {

@@ -1,15 +1,17 @@
 import { IntegrityError } from '../errors.ts';
 import { plural } from '../plural.ts';
 import { interrupted } from '../state/context.ts';
+import { startThrottle } from '../throttle/start-throttle.ts';
 import { countHeldBack } from './count-held-back.ts';
 import { countPendingUpTo } from './count-pending.ts';
-import type { BackfillJob } from './job.ts';
+import type { BackfillJob, RunningJob } from './job.ts';
 import { warnWhenOutpaced } from './outpaced.ts';
 import { pauseBeforePass } from './read-windows.ts';
 import { createReporter, type Reporter, type Totals } from './report-progress.ts';
 import { withRetries } from './retry.ts';
 import type { BackfillResult } from './types.ts';
 import { FEW_ROWS, type Walked, walk } from './walk.ts';
+import { createWriteSize } from './write-size.ts';
 
 const MAX_FRUITLESS_PASSES = 12;
 
@@ -18,14 +20,17 @@ const MAX_FRUITLESS_PASSES = 12;
  * meanwhile come in the next walk.
  *
  * @throws InterruptedError when `signal` aborts: all that was written stays; IntegrityError when rows stay pending although nobody is
- *   seen to hold them, or a batch is refused as contaminated
+ *   seen to hold them, or a batch is refused as contaminated; BusyError `paused` under knex
  */
 export async function runBackfill(job: BackfillJob): Promise<BackfillResult> {
   const started = Date.now();
   const totals: Totals = { written: 0, quarantined: 0, tokens: 0, truncated: 0 };
-  const reporter = createReporter(job, totals);
+  const { writeTargetMs, batchRows } = job.ctx.runtime;
+  const throttle = await startThrottle(job.ctx, job.to.target);
+  const running = { ...job, throttle, size: createWriteSize({ targetMs: writeTargetMs, max: batchRows }) };
+  const reporter = createReporter(running, totals);
   try {
-    const walks = await walkUntilDone(job, reporter);
+    const walks = await walkUntilDone(running, reporter);
     return { ...totals, passes: Math.max(1, walks - 1), seconds: (Date.now() - started) / 1000 };
   } catch (error) {
     await reporter.keep();
@@ -33,11 +38,12 @@ export async function runBackfill(job: BackfillJob): Promise<BackfillResult> {
     throw error;
   } finally {
     await reporter.close();
+    await throttle.close();
   }
 }
 
 /** @returns the number of walks, the last one included, which is the proof that nothing is left */
-async function walkUntilDone(job: BackfillJob, reporter: Reporter): Promise<number> {
+async function walkUntilDone(job: RunningJob, reporter: Reporter): Promise<number> {
   const warn = warnWhenOutpaced(job);
   let { cursor } = job;
   let fruitless = 0;

@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { hasQuarantine } from '../state/quarantine.ts';
-import type { BackfillJob } from './job.ts';
+import type { BackfillJob, RunningJob } from './job.ts';
 import { produceWindow, type WindowResult, writeWindow } from './process-window.ts';
 import { readLastKey, readWindow, type Window } from './read-windows.ts';
 import { withRetries } from './retry.ts';
@@ -42,7 +42,7 @@ interface Flight {
  * and one more are in memory at most. They finish in any order; `settle` gets them in key order, without a gap.
  */
 export async function walk(
-  job: BackfillJob,
+  job: RunningJob,
   from: readonly string[] | null,
   settle: (done: DoneWindow) => Promise<void>,
 ): Promise<Walked> {
@@ -101,16 +101,25 @@ async function openReader(job: BackfillJob): Promise<(after: readonly string[] |
   };
 }
 
-function launcher(job: BackfillJob, flights: readonly Flight[]) {
-  const { ctx, source, to, signal } = job;
+function launcher(job: RunningJob, flights: readonly Flight[]) {
+  const { ctx, source, to, signal, throttle, size } = job;
   const produce = pLimit(ctx.runtime.concurrency);
   const write = pLimit(ctx.runtime.writers);
 
   async function run(rows: readonly SourceRow[]): Promise<WindowResult | undefined> {
-    const produced = await produce(async () =>
-      isHalted(job, flights) ? undefined : produceWindow(ctx, source, rows, signal),
-    );
-    return produced === undefined ? undefined : write(() => writeWindow(ctx, to, produced, signal));
+    let entered = false;
+    try {
+      const produced = await produce(async () => {
+        if (isHalted(job, flights)) return undefined;
+        await throttle.enter();
+        entered = true;
+        return isHalted(job, flights) ? undefined : produceWindow(ctx, source, rows, signal);
+      });
+      if (produced === undefined) return undefined;
+      return await write(() => writeWindow(ctx, to, produced, { throttle, size }, signal));
+    } finally {
+      if (entered) throttle.leave();
+    }
   }
 
   return (rows: readonly SourceRow[], last: readonly string[]): Flight => {

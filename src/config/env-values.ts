@@ -55,6 +55,20 @@ export function envDuration(): EnvValue<number> {
   });
 }
 
+/** The same, or `off`. */
+export function envOrOff<T>(schema: EnvValue<T>): EnvValue<T | 'off'> {
+  return z
+    .unknown()
+    .optional()
+    .transform((raw, ctx): T | 'off' | undefined => {
+      if (typeof raw === 'string' && raw.trim().toLowerCase() === 'off') return 'off';
+      const parsed = schema.safeParse(raw);
+      if (parsed.success) return parsed.data;
+      for (const issue of parsed.error.issues) ctx.addIssue({ code: 'custom', message: `${issue.message}, or 'off'` });
+      return z.NEVER;
+    });
+}
+
 /** A number that may have a fraction: dollars, prices. */
 export function envNumber(min: number, max: number): EnvValue<number> {
   return envValue(`a number from ${min} to ${max}`, (text) => {
@@ -103,8 +117,8 @@ export function envKeyFile(): EnvValue<string> {
 /** A size in bytes: `8388608`, `512kB`, `8MB`; powers of 1024, as Postgres reads its own settings. */
 export function envBytes(min: number, max: number): EnvValue<number> {
   return envValue(`a size from ${min} to ${max} bytes, such as 8388608 or 8MB`, (text) => {
-    const match = /^(\d+)\s*(kB|MB|GB|)$/i.exec(text);
-    const power = ['', 'kb', 'mb', 'gb'].indexOf(match?.[2]?.toLowerCase() ?? '');
+    const match = /^(\d+)\s*(kB|MB|GB|TB|)$/i.exec(text);
+    const power = ['', 'kb', 'mb', 'gb', 'tb'].indexOf(match?.[2]?.toLowerCase() ?? '');
     const value = Number(match?.[1]) * 1024 ** power;
     return value >= min && value <= max ? value : undefined;
   });

@@ -6,6 +6,7 @@ import {
   type Environment,
   envBytes,
   envDuration,
+  envNumber,
   envOneOf,
   envPostgresUrl,
   envText,
@@ -15,6 +16,7 @@ import {
 import { invalidConfig, problemsOf } from './problems.ts';
 import { nameProblem } from './qualified-name.ts';
 import { remoteSettings, remoteShape } from './remote-env.ts';
+import { throttleSettings, throttleShape } from './throttle-env.ts';
 import type { RuntimeSettings } from './types.ts';
 
 /** Every variable that says how a migration runs. `docs/configuration.md` lists them; a test compares the two. */
@@ -38,6 +40,11 @@ const runtimeSchema = z.object({
   REEMBED_MAX_RETRIES: envWhole(1, 100),
   REEMBED_CONCURRENCY: envWhole(1, 64),
   REEMBED_WRITERS: envWhole(1, 8),
+  REEMBED_WRITE_TARGET: envDuration(),
+  REEMBED_STATEMENT_TIMEOUT: envDuration(),
+  REEMBED_READ_TIMEOUT: envDuration(),
+  REEMBED_PACE: envNumber(0.01, 1),
+  ...throttleShape,
   REEMBED_TIME_LIMIT: envDuration(),
   REEMBED_MAX_QUARANTINED: envWhole(0, 1_000_000_000),
   REEMBED_BACKUP: envText("'auto', 'none' or a directory"),
@@ -85,6 +92,11 @@ export function loadRuntimeSettings(env: Environment = process.env, cwd = proces
     maxRetries: values.REEMBED_MAX_RETRIES ?? 3,
     concurrency: values.REEMBED_CONCURRENCY ?? 2,
     writers: values.REEMBED_WRITERS ?? 2,
+    writeTargetMs: values.REEMBED_WRITE_TARGET ?? 500,
+    statementTimeoutMs: values.REEMBED_STATEMENT_TIMEOUT ?? 60_000,
+    readTimeoutMs: values.REEMBED_READ_TIMEOUT ?? 3_600_000,
+    pace: values.REEMBED_PACE ?? 1,
+    throttle: throttleSettings(values),
     timeLimitMs: values.REEMBED_TIME_LIMIT,
     maxQuarantined: values.REEMBED_MAX_QUARANTINED ?? 0,
     ...backupSettings(values.REEMBED_BACKUP, cwd),

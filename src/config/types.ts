@@ -89,6 +89,25 @@ export interface RemoteSettings {
   readonly canaryBatches: number;
 }
 
+/** What the backfill watches of the database's health; `docs/neighbours.md` explains each. */
+export type SignalName =
+  | 'archive'
+  | 'wal'
+  | 'replicaLag'
+  | 'replicaBytes'
+  | 'slots'
+  | 'vacuum'
+  | 'transaction'
+  | 'connections'
+  | 'latency';
+
+export interface ThrottleSettings {
+  /** `REEMBED_THROTTLE`; the operator's pause and the pace hold all the same. */
+  readonly enabled: boolean;
+  /** Segments, bytes a second, seconds, bytes, bytes, vacuums, seconds, percent, times the usual; undefined is not watched. */
+  readonly limits: Readonly<Record<SignalName, number | undefined>>;
+}
+
 /** How a migration runs: only from the environment, never pinned. */
 export interface RuntimeSettings {
   /** `embedded` or a Postgres URL; undefined when not set. */
@@ -117,6 +136,15 @@ export interface RuntimeSettings {
   readonly concurrency: number;
   /** Batches that are written at a time (2). */
   readonly writers: number;
+  /** What a statement that writes vectors should take, in milliseconds (500); it gets fewer rows when it takes longer: `REEMBED_WRITE_TARGET`. */
+  readonly writeTargetMs: number;
+  /** `statement_timeout` of what writes vectors, in milliseconds (60,000): `REEMBED_STATEMENT_TIMEOUT`. */
+  readonly statementTimeoutMs: number;
+  /** `statement_timeout` of all else but index builds and backups, in milliseconds (an hour): `REEMBED_READ_TIMEOUT`. */
+  readonly readTimeoutMs: number;
+  /** The share of the time in which the backfill works, 0.01 to 1: `REEMBED_PACE`, `--pace`. */
+  readonly pace: number;
+  readonly throttle: ThrottleSettings;
   /** Stops resumably after so many milliseconds. */
   readonly timeLimitMs: number | undefined;
   /** Quarantined rows with which the swap still goes on (0). */

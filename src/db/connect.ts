@@ -1,4 +1,4 @@
-import { openDatabase } from './database.ts';
+import { type OpenOptions, openDatabase } from './database.ts';
 import type { ConnectionSettings, Database } from './types.ts';
 
 /**
@@ -6,12 +6,15 @@ import type { ConnectionSettings, Database } from './types.ts';
  *
  * @throws DatabaseError `connection_failed`
  */
-export async function connectDatabase(settings: Omit<ConnectionSettings, 'embedded'>): Promise<Database> {
+export async function connectDatabase(
+  settings: Omit<ConnectionSettings, 'embedded'>,
+  options: OpenOptions = {},
+): Promise<Database> {
   const probe = openDatabase({ ...settings, embedded: false }, { maxConnections: 1 });
   try {
     const { rows } = await probe.query<{ version: string }>('SELECT pg_catalog.version() AS version');
     const embedded = /emscripten|emcc|wasm/i.test(rows[0]?.version ?? '');
-    return openDatabase({ ...settings, embedded });
+    return openDatabase({ ...settings, embedded }, options);
   } finally {
     await probe.close();
   }

@@ -5,13 +5,19 @@ import type { ConnectionSettings, Database, Queryable, QueryResult, Session, Tra
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
-// row_security off turns a policy that would hide rows into an error; a role's statement_timeout is meant for its application; bytea_output and the rest are what our parsers expect.
-const SESSION_SETUP =
-  "SET row_security = off; SET statement_timeout = 0; SET bytea_output = 'hex'; SET extra_float_digits = 1; SET DateStyle = ISO; SET idle_in_transaction_session_timeout = '60s'";
+/** For what reads a whole table: counts, checks, a walk over rows that are done. */
+const LONGEST_STATEMENT_MS = 3_600_000;
+
+// row_security off turns a policy that would hide rows into an error; a role's own timeouts are meant for its application; bytea_output and the rest are what our parsers expect.
+const sessionSetup = (statementTimeoutMs: number): string =>
+  `SET row_security = off; SET statement_timeout = ${statementTimeoutMs}; SET bytea_output = 'hex'; ` +
+  "SET extra_float_digits = 1; SET DateStyle = ISO; SET idle_in_transaction_session_timeout = '60s'";
 
 export interface OpenOptions {
   /** Connections in the pool at most (4). */
   readonly maxConnections?: number;
+  /** `statement_timeout` of all statements that ask for no other (an hour). What builds CONCURRENTLY takes its own away. */
+  readonly statementTimeoutMs?: number;
 }
 
 /**
@@ -28,9 +34,11 @@ export function openDatabase(settings: ConnectionSettings, options: OpenOptions 
   });
   // An idle connection that breaks is replaced at the next query; without a listener the event would end the process.
   pool.on('error', () => undefined);
-  const prepared = new WeakSet<object>();
+  const usualTimeout = options.statementTimeoutMs ?? LONGEST_STATEMENT_MS;
+  /** Connections that are set up, with their present statement_timeout. */
+  const timeouts = new WeakMap<object, number>();
 
-  async function withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  async function withClient<T>(work: (client: pg.PoolClient) => Promise<T>, timeout = usualTimeout): Promise<T> {
     const client = await pool.connect().catch((error: unknown) => {
       throw connectionError(settings, error);
     });
@@ -38,10 +46,10 @@ export function openDatabase(settings: ConnectionSettings, options: OpenOptions 
     client.on('error', onError);
     let failure: unknown;
     try {
-      if (!prepared.has(client)) {
-        await client.query(SESSION_SETUP);
-        prepared.add(client);
-      }
+      const present = timeouts.get(client);
+      if (present === undefined) await client.query(sessionSetup(timeout));
+      else if (present !== timeout) await client.query(`SET statement_timeout = ${timeout}`);
+      timeouts.set(client, timeout);
       return await work(client);
     } catch (error) {
       failure = error;
@@ -55,9 +63,14 @@ export function openDatabase(settings: ConnectionSettings, options: OpenOptions 
   return {
     embedded: settings.embedded,
     description: describeConnection(settings),
-    query: (text, params) => withClient((client) => runQuery(client, text, params)),
+    // The embedded database enforces no timeout, and its connections share one session.
+    query: (text, params, limits) =>
+      withClient(
+        (client) => runQuery(client, text, params),
+        settings.embedded ? usualTimeout : limits?.statementTimeoutMs,
+      ),
     transaction: (work, transactionOptions) => withClient((client) => runTransaction(client, work, transactionOptions)),
-    openSession: () => openSession(settings),
+    openSession: () => openSession(settings, usualTimeout),
     close: () => pool.end(),
   };
 }
@@ -110,13 +123,13 @@ function isUnusable(client: pg.PoolClient, failure: unknown): boolean {
   return severity === undefined || severity === 'FATAL' || internals._ending === true || internals._queryable === false;
 }
 
-async function openSession(settings: ConnectionSettings): Promise<Session> {
+async function openSession(settings: ConnectionSettings, statementTimeoutMs: number): Promise<Session> {
   const client = new pg.Client(clientConfig(settings));
   client.on('error', () => undefined);
   await client.connect().catch((error: unknown) => {
     throw connectionError(settings, error);
   });
-  await client.query(SESSION_SETUP);
+  await client.query(sessionSetup(statementTimeoutMs));
   const { rows } = await runQuery<{ pid: number }>(client, 'SELECT pg_catalog.pg_backend_pid() AS pid');
   return {
     pid: rows[0]?.pid ?? 0,

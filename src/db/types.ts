@@ -18,6 +18,11 @@ export interface Session extends Queryable {
   close(): Promise<void>;
 }
 
+export interface StatementOptions {
+  /** `statement_timeout` of this statement, instead of the connections' own. */
+  readonly statementTimeoutMs?: number;
+}
+
 export interface TransactionOptions {
   readonly lockTimeoutMs?: number;
   readonly statementTimeoutMs?: number;
@@ -28,6 +33,11 @@ export interface Database extends Queryable {
   readonly embedded: boolean;
   /** Host, port and database for messages; never the password. */
   readonly description: string;
+  query<R = Record<string, unknown>>(
+    text: string,
+    params?: readonly unknown[],
+    options?: StatementOptions,
+  ): Promise<QueryResult<R>>;
   /** BEGIN … COMMIT on a pooled connection; rolled back when `work` throws. */
   transaction<T>(work: (tx: Queryable) => Promise<T>, options?: TransactionOptions): Promise<T>;
   /** A session of its own, for CREATE INDEX CONCURRENTLY, leases and LISTEN. The caller closes it. */

@@ -4,10 +4,12 @@ import type { VectorTarget } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { readModel } from '../state/models.ts';
 import { readOwnerSession } from '../state/owner-session.ts';
+import { type Pause, readHold } from '../state/pause.ts';
 import { listRecords, type MigrationRecord, type NewIndex, type SavedBackup } from '../state/records.ts';
 import { newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
 import { stateExists } from '../state/schema.ts';
 import { followText } from '../state/text-column.ts';
+import type { ThrottleLook } from '../state/throttle-look.ts';
 import { readUsage, type SpentUsage } from '../state/usage.ts';
 import { annIndexesOn } from './facts.ts';
 import { listEvents, type MigrationEvent } from './list-events.ts';
@@ -53,6 +55,10 @@ export interface Status {
     /** The server's pid of the owner's session; null when it is gone. */
     readonly session: number | null;
   } | null;
+  /** Who lets the backfill hold; null while nobody does. */
+  readonly paused: Pause | null;
+  /** What the last run saw of the database's health, each signal with its source and limit; null where none has looked. */
+  readonly throttle: ThrottleLook | null;
   readonly backups: readonly SavedBackup[];
   /** At services, in all runs of this migration; null where nothing was. */
   readonly spent: SpentUsage | null;
@@ -83,6 +89,7 @@ export async function readStatus(ctx: MigrationContext): Promise<Status> {
     seen.phase === 'none'
       ? await tallyUntouched(db, target)
       : await tallyRows(db, target, modelId, seen.record === undefined ? undefined : definition.id);
+  const hold = hasState ? await readHold(db, runtime.stateSchema, definition.id) : undefined;
   const keptColumn = seen.record?.keptColumn ?? seen.keptColumn;
   return {
     migration: definition.id,
@@ -97,6 +104,8 @@ export async function readStatus(ctx: MigrationContext): Promise<Status> {
     keptColumn,
     missingOld: await missingOld(ctx, table, extension, seen.record),
     lease: hasState ? await currentLease(ctx) : null,
+    paused: hold?.pause ?? null,
+    throttle: hold?.throttle ?? null,
     backups: seen.record?.backups ?? [],
     spent: (hasState ? await readUsage(ctx) : undefined) ?? null,
     lastEvents: hasState ? await listEvents(db, runtime.stateSchema, definition.id, SHOWN_EVENTS) : [],

@@ -64,7 +64,9 @@ async function runUnderKnex(
   step: StepFunction,
 ): Promise<void> {
   const runtime: RuntimeSettings = loadRuntimeSettings();
-  const db = await connectDatabase(await connectionOfKnex(knex, name, runtime.directUrl));
+  const db = await connectDatabase(await connectionOfKnex(knex, name, runtime.directUrl), {
+    statementTimeoutMs: runtime.readTimeoutMs,
+  });
   const stop = stopOnSignals();
   const printer = printProgress(process.stderr, runtime.log);
   try {

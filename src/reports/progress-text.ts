@@ -12,7 +12,7 @@ export function progressText(event: ProgressEvent): string {
     case 'warning':
       return `Warning: ${event.message}`;
     case 'rows':
-      return `${rowsText(event.done)} of ${rowsText(event.total)} ${plural(event.total, 'row')}, ${ratesText(event)}${etaText(event.etaSeconds)}`;
+      return `${rowsText(event.done)} of ${rowsText(event.total)} ${plural(event.total, 'row')}, ${ratesText(event)}${shareText(event.share)}${etaText(event.etaSeconds)}`;
     case 'download':
       return `${event.file}: ${bytes(event.done)} of ${bytes(event.total)}, ${bytes(event.rate)}/s${etaText(event.etaSeconds)}`;
     case 'index':
@@ -48,6 +48,10 @@ function fractionOf(event: ProgressEvent): number | undefined {
 function ratesText(event: Extract<ProgressEvent, { kind: 'rows' }>): string {
   const tokens = event.tokenRate === undefined ? '' : `, ${rowsText(event.tokenRate)} tokens/s`;
   return `${rowsText(event.rate)} rows/s${tokens}`;
+}
+
+function shareText(share: number | undefined): string {
+  return share === undefined ? '' : `, at work ${Math.max(1, Math.round(share * 100))}% of the time`;
 }
 
 function rowsText(count: number): string {

@@ -42,5 +42,8 @@ async function openEmbedded(runtime: RuntimeSettings) {
 }
 
 async function openServer(runtime: RuntimeSettings) {
-  return { db: await connectDatabase(serverSettings(runtime)), stop: async () => undefined };
+  return {
+    db: await connectDatabase(serverSettings(runtime), { statementTimeoutMs: runtime.readTimeoutMs }),
+    stop: async () => undefined,
+  };
 }

@@ -1,5 +1,6 @@
 import { durationText } from '../../reports/progress-text.ts';
 import type { FillResult } from '../../steps/fill.ts';
+import { amount } from '../amount.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { count, number } from '../text.ts';
 import { withMigration } from '../with-migration.ts';
@@ -8,10 +9,19 @@ import { withMigration } from '../with-migration.ts';
 export const backfill = defineCommand({
   usage: 'backfill',
   describe: 'Embed every pending row; resumes where it stopped',
-  flags: migrationFlags,
+  flags: (yargs) =>
+    migrationFlags(yargs).option('pace', {
+      type: 'string',
+      requiresArg: true,
+      coerce: amount('pace', 0.01, 1),
+      describe: 'The share of the time in which to work, 0.01 to 1',
+      defaultDescription: 'REEMBED_PACE, else 1',
+    }),
   run: async (flags, cli) => {
     const { fill } = await import('../../steps/fill.ts');
-    const result = await withMigration(flags, cli, fill);
+    const result = await withMigration(flags, cli, (ctx) =>
+      fill({ ...ctx, runtime: { ...ctx.runtime, pace: flags.pace ?? ctx.runtime.pace } }),
+    );
     cli.output.result(result, describe(result));
     return 0;
   },

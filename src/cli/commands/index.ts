@@ -8,8 +8,10 @@ import { doctor } from './doctor.ts';
 import { down } from './down.ts';
 import { finalize } from './finalize.ts';
 import { model } from './model.ts';
+import { pause } from './pause.ts';
 import { plan } from './plan.ts';
 import { restore } from './restore.ts';
+import { resume } from './resume.ts';
 import { rollback } from './rollback.ts';
 import { search } from './search.ts';
 import { status } from './status.ts';
@@ -22,6 +24,8 @@ export const commands: readonly Command[] = [
   up,
   down,
   backfill,
+  pause,
+  resume,
   swap,
   rollback,
   finalize,

@@ -2,6 +2,7 @@ import type { Status } from '../../inspect/status.ts';
 import { plural } from '../../plural.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { columns, count, number, usd } from '../text.ts';
+import { throttleLines } from '../throttle-lines.ts';
 import { withMigration } from '../with-migration.ts';
 
 /** `reembed status`: where the migration stands, counted from the table. */
@@ -47,6 +48,9 @@ function describe(found: Status): string {
       session === null ? 'its session is gone: ended' : `its session, pid ${session}, is there: stopped or stuck`;
     lines.push(['At work', `${holder}, ${step}${expired ? ` (no heartbeat, ${silent})` : ''}`]);
   }
+  if (found.paused !== null)
+    lines.push(['Paused', `by ${found.paused.by} since ${found.paused.at}: "reembed resume" goes on`]);
+  if (found.throttle !== null) lines.push(...throttleLines(found.throttle));
   for (const warning of found.warnings) lines.push(['Warning', warning]);
   return columns(lines);
 }

@@ -38,6 +38,24 @@ describe('loadRuntimeSettings', () => {
       maxRetries: 3,
       concurrency: 2,
       writers: 2,
+      writeTargetMs: 500,
+      statementTimeoutMs: 60_000,
+      readTimeoutMs: 3_600_000,
+      pace: 1,
+      throttle: {
+        enabled: true,
+        limits: {
+          archive: 42,
+          wal: 134_217_728,
+          replicaLag: 10,
+          replicaBytes: 1_073_741_824,
+          slots: 10_737_418_240,
+          vacuum: 0,
+          transaction: 600,
+          connections: 50,
+          latency: 5,
+        },
+      },
       timeLimitMs: undefined,
       maxQuarantined: 0,
       backup: 'auto',
@@ -101,6 +119,21 @@ describe('loadRuntimeSettings', () => {
   test('reads sizes with and without a unit', () => {
     expect(loadRuntimeSettings({ REEMBED_BATCH_BYTES: '65536' }).batchBytes).toBe(65_536);
     expect(loadRuntimeSettings({ REEMBED_BATCH_BYTES: '2MB' }).batchBytes).toBe(2_097_152);
+  });
+
+  test('reads each limit of the throttle, or off', () => {
+    const names = runtimeVariables.filter((name) => /^REEMBED_THROTTLE_/.test(name));
+    const off = loadRuntimeSettings(Object.fromEntries(names.map((name) => [name, 'OFF'])));
+    expect(Object.keys(off.throttle.limits)).toHaveLength(names.length);
+    expect(Object.values(off.throttle.limits)).toEqual(names.map(() => undefined));
+    const set = { REEMBED_THROTTLE_REPLICA_LAG: '1500ms', REEMBED_THROTTLE_SLOTS: '2TB', REEMBED_THROTTLE: 'off' };
+    expect(loadRuntimeSettings(set).throttle).toMatchObject({
+      enabled: false,
+      limits: { replicaLag: 1.5, slots: 2 * 1024 ** 4, archive: 42 },
+    });
+    expect(failure(() => loadRuntimeSettings({ REEMBED_THROTTLE_ARCHIVE: 'none' })).message).toContain(
+      `REEMBED_THROTTLE_ARCHIVE is "none", expected a whole number from 1 to 1000000, or 'off'`,
+    );
   });
 
   test('names every wrong variable at once, each with what was expected', () => {
