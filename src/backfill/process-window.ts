@@ -6,6 +6,7 @@ import { withRetries } from './retry.ts';
 import { textHash } from './text-hash.ts';
 import type { SourceRow, VectorSource } from './types.ts';
 import { type EmbeddedRow, type WriteTarget, writeBatch } from './write-batch.ts';
+import { writePartitions } from './write-partitions.ts';
 
 /** A window that is embedded and checked, but not written yet. */
 export interface ProducedWindow {
@@ -40,7 +41,7 @@ export async function produceWindow(
     const reason = produced.kind === 'failed' ? produced.reason : vectorFault(produced.vector, source.model);
     if (reason !== undefined) bad.push({ key: row.key, hash, reason });
     else if (produced.kind === 'vector') {
-      good.push({ key: row.key, hash, vector: produced.vector, version: row.version });
+      good.push({ key: row.key, hash, vector: produced.vector, version: row.version, part: row.part });
     }
   }
   return { good, bad, tokens: batch.tokens, truncated: batch.truncated };
@@ -56,7 +57,9 @@ export async function writeWindow(
   const { good, bad, tokens, truncated } = window;
   const tried = <T>(work: () => Promise<T>): Promise<T> =>
     signal?.aborted === true ? work() : withRetries(work, retryOptions(ctx, signal));
-  const written = await tried(() => writeBatch(ctx.db, to, good));
+  const written = await tried(() =>
+    good.some((row) => row.part !== undefined) ? writePartitions(ctx.db, to, good) : writeBatch(ctx.db, to, good),
+  );
   if (bad.length > 0) await tried(() => quarantineRows(ctx.db, ctx.runtime.stateSchema, ctx.definition.id, bad));
   return { written, quarantined: bad.length, tokens, truncated };
 }
