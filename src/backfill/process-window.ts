@@ -41,7 +41,7 @@ export async function produceWindow(
     const reason = produced.kind === 'failed' ? produced.reason : vectorFault(produced.vector, source.model);
     if (reason !== undefined) bad.push({ key: row.key, hash, reason });
     else if (produced.kind === 'vector') {
-      good.push({ key: row.key, hash, vector: produced.vector, version: row.version });
+      good.push({ key: row.key, hash, vector: produced.vector, version: row.version, part: row.part });
     }
   }
   return { good, bad, tokens: batch.tokens, truncated: batch.truncated };

@@ -26,9 +26,14 @@ export async function readWindow(
 ): Promise<Window> {
   const sql = readWindowSql(target, { ...options, afterCursor: range.after !== null, bounded: range.upTo !== null });
   const params = [...(range.after ?? []), limits.rows, limits.bytes, ...(range.upTo ?? [])];
-  const { rows } = await db.query<Record<string, string> & { last: true | null }>(sql, params);
+  const { rows } = await db.query<Record<string, string> & { part: string | null; last: true | null }>(sql, params);
   return {
-    rows: rows.map((row) => ({ key: keyOf(target, row), text: row.text ?? '', version: row.version })),
+    rows: rows.map((row) => ({
+      key: keyOf(target, row),
+      text: row.text ?? '',
+      version: row.version,
+      part: row.part ?? undefined,
+    })),
     isLast: rows.length === 0 || (rows.length < limits.rows && rows.at(-1)?.last === true),
   };
 }

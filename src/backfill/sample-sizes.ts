@@ -1,4 +1,5 @@
 import type { Queryable } from '../db/types.ts';
+import { countPagesSql } from '../sql/relation-size.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
 import { textSizesSql } from '../sql/text-sizes.ts';
 
@@ -15,10 +16,7 @@ export interface SizeSample {
 
 /** Sizes of the texts that are pending, from pages chosen at random; texts in TOAST are not fetched. */
 export async function sampleSizes(db: Queryable, target: VectorTarget, modelId: number): Promise<SizeSample> {
-  const found = await db.query<{ pages: number }>(
-    `SELECT (pg_catalog.pg_relation_size(pg_catalog.to_regclass($1)) / pg_catalog.current_setting('block_size')::int)::float8 AS pages`,
-    [tableSql(target)],
-  );
+  const found = await db.query<{ pages: number }>(countPagesSql(), [tableSql(target)]);
   const share = Math.min(1, SAMPLED_PAGES / Math.max(1, found.rows[0]?.pages ?? 1));
   const { rows } = await db.query<{ bytes: number; count: number }>(textSizesSql(target, modelId), [
     100 * share,

@@ -7,6 +7,8 @@ export interface SourceRow {
   readonly text: string;
   /** `xmin` of the row, the transaction that wrote this version of it. */
   readonly version?: string | undefined;
+  /** The OID of the partition that it was read from; undefined in an ordinary table. */
+  readonly part?: string | undefined;
 }
 
 /** What came of a row: a vector, or why there is none. */

@@ -14,6 +14,8 @@ export interface EmbeddedRow {
   readonly vector: Float32Array;
   /** `xmin` of the row as it was read: while it stands, the text is the same and its hash need not be computed. */
   readonly version?: string | undefined;
+  /** The OID of the partition that it was read from; undefined in an ordinary table. */
+  readonly part?: string | undefined;
 }
 
 export interface WriteTarget {

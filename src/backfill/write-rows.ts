@@ -5,6 +5,7 @@ import type { MigrationContext } from '../state/context.ts';
 import type { Throttle } from '../throttle/start-throttle.ts';
 import { withRetries } from './retry.ts';
 import { type EmbeddedRow, type WriteTarget, writeBatch } from './write-batch.ts';
+import { writePartitions } from './write-partitions.ts';
 import type { WriteSize } from './write-size.ts';
 
 /** How a run writes: shared by all of its windows. */
@@ -27,15 +28,19 @@ export async function writeRows(
   signal: AbortSignal | undefined,
 ): Promise<number> {
   const { statementTimeoutMs, maxRetries } = ctx.runtime;
-  const db = limitStatements(ctx.db, statementTimeoutMs);
   const onRetry = (message: string): void => ctx.onProgress({ kind: 'warning', message });
   const tried = <T>(work: () => Promise<T>): Promise<T> =>
     signal?.aborted === true ? work() : withRetries(work, { attempts: maxRetries, signal, onRetry });
+  const isPartitioned = rows.some((row) => row.part !== undefined);
+  const write = (batch: readonly EmbeddedRow[]): Promise<number> =>
+    isPartitioned
+      ? ctx.db.transaction((tx) => writePartitions(tx, to, batch), { statementTimeoutMs })
+      : writeBatch(limitStatements(ctx.db, statementTimeoutMs), to, batch);
   let written = 0;
   for (let at = 0; at < rows.length; ) {
     await throttle.beforeWrite();
     const batch = rows.slice(at, at + size.rows());
-    const outcome = await tried(() => writeOnce(() => writeBatch(db, to, batch), batch.length > 1));
+    const outcome = await tried(() => writeOnce(() => write(batch), batch.length > 1));
     if (outcome === 'timed out') {
       size.timedOut(batch.length);
       const message = `A write of ${count(batch.length, 'row')} ran into the statement timeout of ${statementTimeoutMs} ms; it goes on with ${size.rows()}.`;

@@ -38,6 +38,13 @@ export interface IndexInfo {
   readonly backsConstraint: boolean;
 }
 
+/** An index with the table or partition that it is on. */
+export interface PartitionIndex extends IndexInfo {
+  readonly tableOid: number;
+  /** The index of the parent that it is attached to; null for one that stands alone. */
+  readonly parentOid: number | null;
+}
+
 export interface CheckInfo {
   readonly name: string;
   /** `CHECK (…)` as pg_get_constraintdef gives it. */

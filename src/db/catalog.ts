@@ -1,5 +1,13 @@
 import { PreflightError } from '../errors.ts';
-import type { CheckInfo, ColumnInfo, IndexInfo, TableInfo, TriggerInfo, VectorExtension } from './catalog-types.ts';
+import { tableTreeSql } from '../sql/relation-size.ts';
+import type {
+  CheckInfo,
+  ColumnInfo,
+  PartitionIndex,
+  TableInfo,
+  TriggerInfo,
+  VectorExtension,
+} from './catalog-types.ts';
 import type { Queryable } from './types.ts';
 
 /**
@@ -61,7 +69,9 @@ export async function readTable(db: Queryable, name: { schema: string | undefine
 export async function readTableByOid(db: Queryable, oid: number): Promise<TableInfo> {
   const { rows } = await db.query<Omit<TableInfo, 'columns' | 'indexes' | 'checks' | 'updateTriggers'>>(
     `SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, pg_catalog.pg_get_userbyid(c.relowner) AS owner,
-       c.reltuples AS "estimatedRows",
+       CASE WHEN c.relkind = 'p' THEN COALESCE((SELECT CASE WHEN pg_catalog.max(l.reltuples) >= 0 THEN
+           pg_catalog.sum(GREATEST(l.reltuples, 0)) ELSE -1 END FROM pg_catalog.pg_partition_tree(c.oid) s
+         JOIN pg_catalog.pg_class l ON l.oid = s.relid WHERE s.isleaf), -1) ELSE c.reltuples END AS "estimatedRows",
        pg_catalog.json_build_object('enabled', c.relrowsecurity, 'forced', c.relforcerowsecurity) AS "rowSecurity",
        COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname,
            'type', pg_catalog.format_type(a.atttypid, a.atttypmod)) ORDER BY k.position)
@@ -78,7 +88,7 @@ export async function readTableByOid(db: Queryable, oid: number): Promise<TableI
   return {
     ...table,
     columns: await readColumns(db, oid),
-    indexes: await readIndexes(db, oid),
+    indexes: await readIndexes(db, [oid]),
     checks: await readChecks(db, oid),
     updateTriggers: await readUpdateTriggers(db, oid),
   };
@@ -99,10 +109,12 @@ async function readColumns(db: Queryable, oid: number): Promise<ColumnInfo[]> {
   return rows;
 }
 
-async function readIndexes(db: Queryable, oid: number): Promise<IndexInfo[]> {
+/** The indexes of tables, or of a table and its partitions. */
+export async function readIndexes(db: Queryable, oids: readonly number[]): Promise<PartitionIndex[]> {
   // pg_depend also knows the columns inside expressions and predicates, which indkey shows as 0.
-  const { rows } = await db.query<IndexInfo>(
-    `SELECT c.oid, n.nspname AS schema, c.relname AS name, am.amname AS method, i.indisvalid AS valid,
+  const { rows } = await db.query<PartitionIndex>(
+    `SELECT c.oid, i.indrelid AS "tableOid", (SELECT h.inhparent FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid) AS "parentOid",
+       n.nspname AS schema, c.relname AS name, am.amname AS method, i.indisvalid AS valid,
        pg_catalog.pg_get_indexdef(c.oid) AS definition, COALESCE(pg_catalog.to_json(c.reloptions), '[]') AS options,
        pg_catalog.pg_get_expr(i.indpred, i.indrelid) AS predicate, (i.indexprs IS NOT NULL) AS "isExpression",
        EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k WHERE k.conindid = c.oid) AS "backsConstraint",
@@ -115,8 +127,8 @@ async function readIndexes(db: Queryable, oid: number): Promise<IndexInfo[]> {
          JOIN pg_catalog.pg_opclass o ON o.oid = u.opclass) AS "operatorClasses"
      FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_am am ON am.oid = c.relam
-     WHERE i.indrelid = $1 ORDER BY c.relname`,
-    [oid],
+     WHERE i.indrelid = ANY ($1::oid[]) ORDER BY c.relname, n.nspname`,
+    [oids],
   );
   return rows;
 }
@@ -139,7 +151,7 @@ async function readUpdateTriggers(db: Queryable, oid: number): Promise<TriggerIn
     `SELECT t.tgname AS name, p.proname AS "functionName", (t.tgenabled <> 'D') AS enabled,
        pg_catalog.pg_get_triggerdef(t.oid) AS definition
      FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
-     WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND (t.tgtype & 16) <> 0 AND t.tgname NOT LIKE 'zzz\\_reembed\\_%'
+     WHERE t.tgrelid IN ${tableTreeSql('$1::oid')} AND NOT t.tgisinternal AND t.tgparentid = 0 AND (t.tgtype & 16) <> 0 AND t.tgname NOT LIKE 'zzz\\_reembed\\_%'
      ORDER BY t.tgname`,
     [oid],
   );

@@ -1,3 +1,4 @@
+import { tableTreeSql } from '../sql/relation-size.ts';
 import type { TableInfo } from './catalog-types.ts';
 import type { Queryable } from './types.ts';
 
@@ -38,9 +39,9 @@ export async function readDependents(
 async function readBound(db: Queryable, tableOid: number, column: string): Promise<Dependent[]> {
   const { rows } = await db.query<Dependent>(
     `WITH d AS (
-       SELECT DISTINCT d.classid, d.objid, d.objsubid, a.attnum FROM pg_catalog.pg_depend d
+       SELECT DISTINCT d.classid, d.objid, d.objsubid, d.refobjid, a.attnum FROM pg_catalog.pg_depend d
        JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-       WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = $1 AND a.attname = $2
+       WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid IN ${tableTreeSql('$1::oid')} AND a.attname = $2
      ), found AS (
        SELECT CASE WHEN r.rulename <> '_RETURN' THEN 'rule' WHEN c.relkind = 'm' THEN 'materialized view' ELSE 'view' END AS kind,
          CASE WHEN r.rulename <> '_RETURN' THEN r.rulename || ' on ' ELSE '' END || n.nspname || '.' || c.relname AS name
@@ -53,7 +54,7 @@ async function readBound(db: Queryable, tableOid: number, column: string): Promi
        UNION -- before Postgres 15 the generated column itself depends, not its expression
        SELECT 'generated column', a.attname::text FROM d
        JOIN pg_catalog.pg_attribute a ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-         AND a.attrelid = d.objid AND a.attrelid = $1 AND a.attnum = d.objsubid AND a.attgenerated <> ''
+         AND a.attrelid = d.objid AND a.attrelid = d.refobjid AND a.attnum = d.objsubid AND a.attgenerated <> ''
        UNION
        SELECT 'policy', p.polname::text FROM d
        JOIN pg_catalog.pg_policy p ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND p.oid = d.objid

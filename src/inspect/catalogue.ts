@@ -33,7 +33,8 @@ const CATALOGUE = {
   },
   table: {
     table_missing: 'There is nothing to migrate.',
-    partitioned: 'Columns, triggers and indexes of partitions need an order of their own.',
+    foreign_partition: 'No trigger of this server guards rows of another one, and no index can be built on them.',
+    partition: 'Columns are added to and renamed in the whole table only.',
     not_a_table: 'Only a table has columns that can be added and exchanged.',
     no_primary_key: 'A row that cannot be found again cannot be written.',
     inheritance: 'Rows of other tables would take part without their own indexes and triggers.',

@@ -3,6 +3,7 @@ import { readTable, readVectorExtension } from '../db/catalog.ts';
 import type { ColumnInfo, IndexInfo, TableInfo, VectorExtension } from '../db/catalog-types.ts';
 import type { Queryable } from '../db/types.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
+import { tableSizeSql } from '../sql/relation-size.ts';
 import type { MigrationContext } from '../state/context.ts';
 
 /** An approximate index on a vector column. */
@@ -37,6 +38,8 @@ export interface TableFacts {
   /** Counted where the table is small, else the planner's estimate. */
   readonly rowsEstimate: number;
   readonly rowsCounted: boolean;
+  /** Of each partition of a partitioned table; undefined for an ordinary one. */
+  readonly partitionRows: readonly number[] | undefined;
   /** Bytes of the table with TOAST, without indexes. */
   readonly tableBytes: number;
   /** Of it the rows themselves, without TOAST. */
@@ -72,7 +75,7 @@ export async function factsOfTable(
   const { column } = ctx.definition;
   const sizes = await readSizes(ctx.db, table);
   const hidden = await rowsAreHidden(ctx.db, table.oid);
-  const counted = !hidden && table.kind === 'r' && sizes.tableBytes < COUNTED_BELOW_BYTES;
+  const counted = !hidden && hasRows(table) && sizes.tableBytes < COUNTED_BELOW_BYTES;
   const annIndexes = annIndexesOn(table, column);
   const distances = new Set(annIndexes.map((index) => index.distance));
   const [distance] = distances;
@@ -84,6 +87,7 @@ export async function factsOfTable(
     ...sizes,
     rowsEstimate: counted ? await countRows(ctx.db, table) : await estimateRows(ctx.db, table, hidden),
     rowsCounted: counted,
+    partitionRows: table.kind === 'p' ? await readPartitionRows(ctx.db, table, counted) : undefined,
     oldDimensions: hidden ? (info?.dimensions ?? undefined) : await trueDimensions(ctx.db, table, extension, info),
     annIndexes,
     oldDistance: distances.size === 1 ? distance : undefined,
@@ -147,11 +151,16 @@ async function readSizes(
   table: TableInfo,
 ): Promise<Pick<TableFacts, 'tableBytes' | 'heapBytes' | 'indexBytes'>> {
   const { rows } = await db.query<Pick<TableFacts, 'tableBytes' | 'heapBytes' | 'indexBytes'>>(
-    `SELECT pg_catalog.pg_table_size($1::oid)::float8 AS "tableBytes", pg_catalog.pg_relation_size($1::oid)::float8 AS "heapBytes",
-       pg_catalog.pg_indexes_size($1::oid)::float8 AS "indexBytes"`,
+    `SELECT ${tableSizeSql('pg_table_size', '$1::oid')}::float8 AS "tableBytes", ${tableSizeSql('pg_relation_size', '$1::oid')}::float8 AS "heapBytes",
+       ${tableSizeSql('pg_indexes_size', '$1::oid')}::float8 AS "indexBytes"`,
     [table.oid],
   );
   return rows[0] ?? { tableBytes: 0, heapBytes: 0, indexBytes: 0 };
+}
+
+/** A table or a partitioned one; preflight refuses the rest. */
+function hasRows(table: TableInfo): boolean {
+  return table.kind === 'r' || table.kind === 'p';
 }
 
 async function countRows(db: Queryable, table: TableInfo): Promise<number> {
@@ -163,11 +172,23 @@ async function countRows(db: Queryable, table: TableInfo): Promise<number> {
 
 /** The planner knows the table's present size, reltuples only that of the last ANALYZE. */
 async function estimateRows(db: Queryable, table: TableInfo, hidden: boolean): Promise<number> {
-  if (hidden || table.kind !== 'r') return Math.max(0, table.estimatedRows);
+  if (hidden || !hasRows(table)) return Math.max(0, table.estimatedRows);
   const { rows } = await db.query<{ 'QUERY PLAN': [{ Plan: { 'Plan Rows': number } }] }>(
     `EXPLAIN (FORMAT JSON) SELECT 1 FROM ${quoteQualified(table.schema, table.name)}`,
   );
   return rows[0]?.['QUERY PLAN'][0].Plan['Plan Rows'] ?? Math.max(0, table.estimatedRows);
+}
+
+/** Counted like the whole, else as ANALYZE found them. */
+async function readPartitionRows(db: Queryable, table: TableInfo, counted: boolean): Promise<number[]> {
+  const counts = `(SELECT t.tableoid AS oid, pg_catalog.count(*) AS n FROM ${quoteQualified(table.schema, table.name)} t GROUP BY t.tableoid)`;
+  const { rows } = await db.query<{ rows: number }>(
+    `SELECT ${counted ? 'COALESCE(k.n, 0)' : 'GREATEST(c.reltuples, 0)'}::float8 AS rows FROM pg_catalog.pg_partition_tree($1::oid) s
+     JOIN pg_catalog.pg_class c ON c.oid = s.relid ${counted ? `LEFT JOIN ${counts} k ON k.oid = c.oid` : ''}
+     WHERE s.isleaf ORDER BY c.oid`,
+    [table.oid],
+  );
+  return rows.map((row) => row.rows);
 }
 
 async function trueDimensions(

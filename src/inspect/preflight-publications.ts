@@ -1,5 +1,6 @@
 import type { TableInfo } from '../db/catalog-types.ts';
 import type { Queryable } from '../db/types.ts';
+import { tableTreeSql } from '../sql/relation-size.ts';
 import { errorFinding, type Finding, warningFinding } from './finding.ts';
 
 interface Publication {
@@ -32,10 +33,12 @@ export async function publicationFindings(db: Queryable, table: TableInfo): Prom
 
 async function readPublications(db: Queryable, oid: number): Promise<Publication[]> {
   const { rows } = await db.query<Publication>(
+    // A partitioned table is published as itself or, without publish_via_partition_root, as its partitions.
     `SELECT p.pubname AS name, p.puballtables AS "allTables", p.pubupdate AS "publishesUpdate",
-       COALESCE((SELECT pg_catalog.to_jsonb(r) ->> 'prattrs' IS NOT NULL FROM pg_catalog.pg_publication_rel r
-         WHERE r.prpubid = p.oid AND r.prrelid = $1), false) AS "columnList"
-     FROM pg_catalog.pg_publication p JOIN LATERAL pg_catalog.pg_get_publication_tables(p.pubname) g ON g.relid = $1
+       COALESCE((SELECT pg_catalog.bool_and(pg_catalog.to_jsonb(r) ->> 'prattrs' IS NOT NULL) FROM pg_catalog.pg_publication_rel r
+         WHERE r.prpubid = p.oid AND r.prrelid IN ${tableTreeSql('$1::oid')}), false) AS "columnList"
+     FROM pg_catalog.pg_publication p WHERE EXISTS (
+       SELECT 1 FROM pg_catalog.pg_get_publication_tables(p.pubname) g WHERE g.relid IN ${tableTreeSql('$1::oid')})
      ORDER BY p.pubname`,
     [oid],
   );
@@ -46,7 +49,8 @@ async function readReplication(db: Queryable, oid: number): Promise<{ subscriber
   const { rows } = await db.query<{ subscribers: number; identity: string }>(
     `SELECT (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_replication_slots
          WHERE slot_type = 'logical' AND plugin = 'pgoutput' AND database = pg_catalog.current_database()) AS subscribers,
-       (SELECT relreplident FROM pg_catalog.pg_class WHERE oid = $1) AS identity`,
+       (SELECT CASE WHEN pg_catalog.bool_or(c.relreplident = 'n') THEN 'n' ELSE 'd' END FROM pg_catalog.pg_class c
+         WHERE c.oid IN ${tableTreeSql('$1::oid')} AND c.relkind = 'r') AS identity`,
     [oid],
   );
   return rows[0] ?? { subscribers: 0, identity: 'd' };

@@ -1,5 +1,6 @@
 import type { TableInfo } from '../db/catalog-types.ts';
 import { shownIdentifier } from '../sql/identifiers.ts';
+import { tableTreeSql } from '../sql/relation-size.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { rowsAreHidden } from './facts.ts';
 import { errorFinding, type Finding } from './finding.ts';
@@ -54,37 +55,49 @@ async function stateFindings(ctx: MigrationContext): Promise<Finding[]> {
   ];
 }
 
+interface TableRights {
+  readonly role: string;
+  readonly schema: string;
+  readonly name: string;
+  readonly owner: string;
+  readonly owns: boolean;
+  readonly mayCreate: boolean;
+}
+
+/** Of the table and, where it has them, its partitions, which may belong to others and lie elsewhere. */
 async function tableRights(ctx: MigrationContext, table: TableInfo): Promise<Finding[]> {
-  const { rows } = await ctx.db.query<{ role: string; owns: boolean; mayCreate: boolean }>(
-    `SELECT current_user::text AS role, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owns,
+  const { rows } = await ctx.db.query<TableRights>(
+    `SELECT current_user::text AS role, (SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE n.oid = c.relnamespace) AS schema, c.relname AS name,
+       pg_catalog.pg_get_userbyid(c.relowner) AS owner, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owns,
        pg_catalog.has_schema_privilege(c.relnamespace, 'CREATE') AS "mayCreate"
-     FROM pg_catalog.pg_class c WHERE c.oid = $1`,
+     FROM pg_catalog.pg_class c WHERE c.oid IN ${tableTreeSql('$1::oid')} ORDER BY c.oid <> $1, 2, 3`,
     [table.oid],
   );
-  const rights = rows[0];
-  if (rights === undefined) return [];
-  const findings: Finding[] = [];
-  const name = `${table.schema}.${table.name}`;
-  if (!rights.owns) {
-    findings.push(
-      errorFinding(
-        'not_owner',
-        `The role "${rights.role}" may not alter "${name}", which belongs to "${table.owner}".`,
-        `Connect as "${table.owner}", or run "GRANT ${shownIdentifier(table.owner)} TO ${shownIdentifier(rights.role)};".`,
-      ),
-    );
-  }
-  if (!rights.mayCreate) {
-    findings.push(
-      errorFinding(
-        'schema_create_denied',
-        `The role "${rights.role}" may not create indexes in the schema "${table.schema}".`,
-        `Run "GRANT CREATE ON SCHEMA ${shownIdentifier(table.schema)} TO ${shownIdentifier(rights.role)};".`,
-      ),
-    );
-  }
-  if (await rowsAreHidden(ctx.db, table.oid)) findings.push(rowSecurity(table, rights.role));
+  const role = rows[0]?.role;
+  if (role === undefined) return [];
+  const closed = new Set(rows.filter((row) => !row.mayCreate).map((row) => row.schema));
+  const findings = [
+    ...rows.filter((row) => !row.owns).map(notOwner),
+    ...[...closed].map((schema) => schemaDenied(schema, role)),
+  ];
+  if (await rowsAreHidden(ctx.db, table.oid)) findings.push(rowSecurity(table, role));
   return findings;
+}
+
+function notOwner({ role, schema, name, owner }: TableRights): Finding {
+  return errorFinding(
+    'not_owner',
+    `The role "${role}" may not alter "${schema}.${name}", which belongs to "${owner}".`,
+    `Connect as "${owner}", or run "GRANT ${shownIdentifier(owner)} TO ${shownIdentifier(role)};".`,
+  );
+}
+
+function schemaDenied(schema: string, role: string): Finding {
+  return errorFinding(
+    'schema_create_denied',
+    `The role "${role}" may not create indexes in the schema "${schema}".`,
+    `Run "GRANT CREATE ON SCHEMA ${shownIdentifier(schema)} TO ${shownIdentifier(role)};".`,
+  );
 }
 
 function rowSecurity(table: TableInfo, role: string): Finding {

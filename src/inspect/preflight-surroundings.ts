@@ -1,6 +1,7 @@
 import type { TableInfo } from '../db/catalog-types.ts';
 import { readDependents } from '../db/dependents.ts';
 import type { Queryable } from '../db/types.ts';
+import { tableTreeSql } from '../sql/relation-size.ts';
 import type { MigrationContext } from '../state/context.ts';
 import type { MigrationRecord } from '../state/records.ts';
 import { errorFinding, type Finding, warningFinding } from './finding.ts';
@@ -27,8 +28,8 @@ export async function surroundingsFindings(
 async function triggerFindings(db: Queryable, table: TableInfo): Promise<Finding[]> {
   // tgtype bit 4 (16) is UPDATE; see pg_trigger.h. 'R' fires on replicas only, 'D' never.
   const { rows } = await db.query<{ name: string }>(
-    `SELECT t.tgname AS name FROM pg_catalog.pg_trigger t
-     WHERE t.tgrelid = $1 AND NOT t.tgisinternal AND (t.tgtype & 16) <> 0 AND t.tgenabled IN ('O', 'A')
+    `SELECT DISTINCT t.tgname AS name FROM pg_catalog.pg_trigger t
+     WHERE t.tgrelid IN ${tableTreeSql('$1::oid')} AND NOT t.tgisinternal AND t.tgparentid = 0 AND (t.tgtype & 16) <> 0 AND t.tgenabled IN ('O', 'A')
        AND pg_catalog.cardinality(t.tgattr::int2[]) = 0 AND t.tgname NOT LIKE 'zzz\\_reembed\\_%'
      ORDER BY t.tgname`,
     [table.oid],
@@ -46,8 +47,8 @@ async function triggerFindings(db: Queryable, table: TableInfo): Promise<Finding
 
 async function subscriptionFindings(db: Queryable, table: TableInfo): Promise<Finding[]> {
   const { rows } = await db.query<{ name: string }>(
-    `SELECT s.subname AS name FROM pg_catalog.pg_subscription_rel r JOIN pg_catalog.pg_subscription s ON s.oid = r.srsubid
-     WHERE r.srrelid = $1`,
+    `SELECT DISTINCT s.subname AS name FROM pg_catalog.pg_subscription_rel r JOIN pg_catalog.pg_subscription s ON s.oid = r.srsubid
+     WHERE r.srrelid IN ${tableTreeSql('$1::oid')}`,
     [table.oid],
   );
   return rows.map((row) =>

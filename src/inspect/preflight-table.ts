@@ -1,4 +1,5 @@
 import type { TableInfo } from '../db/catalog-types.ts';
+import { type Partition, readPartitions } from '../db/partitions.ts';
 import type { Queryable } from '../db/types.ts';
 import { errorFinding, type Finding, warningFinding } from './finding.ts';
 
@@ -14,7 +15,8 @@ const KINDS: Readonly<Record<string, string>> = {
 interface TableNature {
   readonly parents: number;
   readonly children: number;
-  readonly partition: boolean;
+  /** The uppermost table; null for one that is no partition. */
+  readonly partitionOf: string | null;
   readonly persistence: string;
   readonly updateRules: readonly string[];
 }
@@ -22,16 +24,7 @@ interface TableNature {
 /** Whether this is a table whose rows can be told apart and changed one by one. */
 export async function tableFindings(db: Queryable, table: TableInfo): Promise<Finding[]> {
   const name = `"${table.schema}.${table.name}"`;
-  if (table.kind === 'p') {
-    return [
-      errorFinding(
-        'partitioned',
-        `Table ${name} is partitioned, which reembed does not support yet.`,
-        'Migrate a table without partitions, or wait for a release that says it can.',
-      ),
-    ];
-  }
-  if (table.kind !== 'r') {
+  if (table.kind !== 'r' && table.kind !== 'p') {
     return [
       errorFinding(
         'not_a_table',
@@ -50,30 +43,49 @@ export async function tableFindings(db: Queryable, table: TableInfo): Promise<Fi
       ),
     );
   }
+  if (table.kind === 'p') findings.push(...foreignPartitions(name, await readPartitions(db, table.oid)));
   findings.push(...natureFindings(name, await readNature(db, table.oid)));
   return findings;
+}
+
+/** Their rows are on another server: no trigger of this one guards them, and no index can be built on them. */
+function foreignPartitions(name: string, partitions: readonly Partition[]): Finding[] {
+  const foreign = partitions.filter((partition) => partition.kind === 'f');
+  if (foreign.length === 0) return [];
+  const names = foreign.map((partition) => `"${partition.schema}.${partition.name}"`).join(', ');
+  return [
+    errorFinding(
+      'foreign_partition',
+      `Table ${name} has partitions that are foreign tables: ${names}.`,
+      'Detach them for the migration ("ALTER TABLE … DETACH PARTITION …"), or migrate a table without them.',
+    ),
+  ];
 }
 
 async function readNature(db: Queryable, oid: number): Promise<TableNature> {
   const { rows } = await db.query<TableNature>(
     `SELECT (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_inherits WHERE inhrelid = c.oid) AS parents,
-       (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_inherits WHERE inhparent = c.oid) AS children,
-       c.relispartition AS partition, c.relpersistence AS persistence,
+       (SELECT pg_catalog.count(*)::int FROM pg_catalog.pg_inherits WHERE inhparent = c.oid AND c.relkind <> 'p') AS children,
+       CASE WHEN c.relispartition THEN pg_catalog.pg_partition_root(c.oid)::text END AS "partitionOf", c.relpersistence AS persistence,
        (SELECT COALESCE(pg_catalog.json_agg(rulename), '[]') FROM pg_catalog.pg_rewrite WHERE ev_class = c.oid AND ev_type = '2') AS "updateRules"
      FROM pg_catalog.pg_class c WHERE c.oid = $1`,
     [oid],
   );
-  return rows[0] ?? { parents: 0, children: 0, partition: false, persistence: 'p', updateRules: [] };
+  return rows[0] ?? { parents: 0, children: 0, partitionOf: null, persistence: 'p', updateRules: [] };
 }
 
 function natureFindings(name: string, nature: TableNature): Finding[] {
   const findings: Finding[] = [];
-  if (nature.partition || nature.parents > 0 || nature.children > 0) {
-    const what = nature.partition
-      ? 'is a partition of another table'
-      : nature.parents > 0
-        ? 'inherits from another table'
-        : 'has tables that inherit from it';
+  if (nature.partitionOf !== null) {
+    findings.push(
+      errorFinding(
+        'partition',
+        `Table ${name} is a partition of "${nature.partitionOf}".`,
+        `Migrate the whole: set "table" in reembed.config.ts (or REEMBED_TABLE) to "${nature.partitionOf}".`,
+      ),
+    );
+  } else if (nature.parents > 0 || nature.children > 0) {
+    const what = nature.parents > 0 ? 'inherits from another table' : 'has tables that inherit from it';
     findings.push(
       errorFinding(
         'inheritance',

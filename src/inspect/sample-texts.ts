@@ -1,5 +1,6 @@
 import type { Queryable } from '../db/types.ts';
 import type { SampledText, TextSample } from '../plan/inputs.ts';
+import { countPagesSql } from '../sql/relation-size.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
 import { textSampleSql } from '../sql/text-sample.ts';
 import type { TokenCounter } from './token-counter.ts';
@@ -27,10 +28,7 @@ export async function drawTexts(
   target: Pick<VectorTarget, 'schema' | 'table' | 'key' | 'text'>,
   doneColumn: string | undefined,
 ): Promise<DrawnText[]> {
-  const found = await db.query<{ pages: number }>(
-    `SELECT (pg_catalog.pg_relation_size(pg_catalog.to_regclass($1)) / pg_catalog.current_setting('block_size')::int)::float8 AS pages`,
-    [tableSql(target)],
-  );
+  const found = await db.query<{ pages: number }>(countPagesSql(), [tableSql(target)]);
   const share = Math.min(1, SAMPLED_PAGES / Math.max(1, found.rows[0]?.pages ?? 1));
   const { rows } = await db.query<DrawnText>(textSampleSql(target, doneColumn), [100 * share, SAMPLED_ROWS]);
   return rows.map((row) => (NOT_BLANK.test(row.text ?? '') && !row.done ? row : { ...row, text: null, bytes: 0 }));

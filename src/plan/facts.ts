@@ -10,6 +10,8 @@ export interface PlanFacts {
   readonly rowsEstimate: number;
   /** False when the number is the planner's. */
   readonly rowsCounted: boolean;
+  /** Of each partition of a partitioned table. */
+  readonly partitionRows?: readonly number[] | undefined;
   /** Bytes of the table with TOAST, without indexes. */
   readonly tableBytes: number;
   /** Of it the rows themselves, without TOAST. */

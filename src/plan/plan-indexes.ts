@@ -3,10 +3,10 @@ import { buildingIndexName } from '../sql/exchange.ts';
 import { DEFAULT_M, hnswMemoryBytes } from '../sql/hnsw-memory.ts';
 import { fitIdentifier } from '../sql/identifiers.ts';
 import { createIndexSql, type IndexDefinition, parseIndexDefinition } from '../sql/index-definition.ts';
+import { chooseIndex, largestPart } from '../sql/partitioned-index.ts';
 import { indexBytes, vectorBytes } from '../sql/storage.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import {
-  chooseVectorIndex,
   DEFAULT_KIND,
   ivfflatMemoryBytes,
   keepOldOptions,
@@ -47,7 +47,7 @@ export function planVectorIndexes(
   const { kind: asked } = definition.index;
   if (asked === 'none') return [];
   const choose = (kind: VectorIndexKind): VectorIndexChoice =>
-    chooseVectorIndex({ ...definition.index, kind }, facts.rowsEstimate, definition.dimensions, MEMORY_LIMIT_BYTES);
+    chooseIndex({ ...definition.index, kind }, facts, definition.dimensions, MEMORY_LIMIT_BYTES);
   if (facts.annIndexes.length === 0) {
     const kind = asked ?? DEFAULT_KIND;
     const choice = choose(kind);
@@ -70,15 +70,16 @@ function planned(
   facts: PlanFacts,
   target: VectorTarget,
 ): PlannedVectorIndex {
+  const parted = facts.partitionRows !== undefined;
   return {
     name,
     kind: choice.kind,
     lists: choice.lists,
     probes: choice.probes,
     efSearch: choice.efSearch,
-    sql: createIndexSql(target, buildingIndexName(name), definition),
+    sql: createIndexSql(target, buildingIndexName(name), definition, parted ? 'only' : 'concurrently'),
     buildMemoryBytes: choice.lists === undefined ? undefined : ivfflatMemoryBytes(choice.lists, target.dimensions),
-    graphBytes: choice.kind === 'hnsw' ? graphBytes(choice, facts.rowsEstimate, target) : undefined,
+    graphBytes: choice.kind === 'hnsw' ? graphBytes(choice, largestPart(facts), target) : undefined,
     bytes: indexBytes(choice.kind, facts.rowsEstimate, target),
     notice: choice.notice,
   };

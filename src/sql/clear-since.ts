@@ -15,7 +15,7 @@ export function clearSinceSql(target: VectorTarget, modelId: number): string {
   const columns = [target.column, model, hash, at].filter((column) => column !== '');
   const clear = columns.map((column) => `${quoteIdentifier(column)} = NULL`).join(', ');
   return (
-    `WITH l AS MATERIALIZED (SELECT t.ctid FROM ${tableSql(target)} t WHERE ${madeSinceSql(target, modelId)} FOR NO KEY UPDATE SKIP LOCKED)\n` +
-    `UPDATE ${tableSql(target)} t SET ${clear} FROM l WHERE t.ctid = l.ctid`
+    `WITH l AS MATERIALIZED (SELECT t.tableoid AS part, t.ctid AS place FROM ${tableSql(target)} t WHERE ${madeSinceSql(target, modelId)} FOR NO KEY UPDATE SKIP LOCKED)\n` +
+    `UPDATE ${tableSql(target)} t SET ${clear} FROM l WHERE t.ctid = l.place AND t.tableoid = l.part`
   );
 }

@@ -142,16 +142,17 @@ function isCastDimension(tokens: readonly string[], at: number, dimensions: numb
   );
 }
 
-/** `CREATE INDEX CONCURRENTLY` under a name. */
+/** `CREATE INDEX CONCURRENTLY` under a name; `only`: that of a partitioned table itself, which stays invalid until all partitions have theirs. */
 export function createIndexSql(
   table: { readonly schema: string; readonly table: string },
   name: string,
   definition: IndexDefinition,
+  how: 'concurrently' | 'only' = 'concurrently',
 ): string {
   const options = Object.entries(definition.options).map(([key, value]) => `${key} = '${value.replaceAll("'", "''")}'`);
   return [
-    `CREATE ${definition.unique ? 'UNIQUE ' : ''}INDEX CONCURRENTLY ${quoteIdentifier(name)}`,
-    `ON ${quoteQualified(table.schema, table.table)} USING ${definition.method} (${definition.keys})`,
+    `CREATE ${definition.unique ? 'UNIQUE ' : ''}INDEX ${how === 'only' ? '' : 'CONCURRENTLY '}${quoteIdentifier(name)}`,
+    `ON ${how === 'only' ? 'ONLY ' : ''}${quoteQualified(table.schema, table.table)} USING ${definition.method} (${definition.keys})`,
     ...(definition.include === undefined ? [] : [`INCLUDE (${definition.include})`]),
     ...(definition.nullsNotDistinct ? ['NULLS NOT DISTINCT'] : []),
     ...(options.length === 0 ? [] : [`WITH (${options.join(', ')})`]),

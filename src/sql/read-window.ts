@@ -1,4 +1,4 @@
-import { quoteIdentifier } from './identifiers.ts';
+import { quoteIdentifier, quoteLiteral } from './identifiers.ts';
 import { notQuarantinedSql, pendingSql } from './pending.ts';
 import { tableSql, type VectorTarget } from './target.ts';
 import { textSql } from './text-source.ts';
@@ -16,7 +16,7 @@ export interface WindowOptions {
 
 /**
  * The next window of pending rows in key order: key columns as text (`k0`, `k1`, …), the text, `version` (`xmin`, see
- * `batchWriteSql`), and `last`, true (else NULL) for the row
+ * `batchWriteSql`), `part`, the OID of the partition that it is in (NULL in an ordinary table), and `last`, true (else NULL) for the row
  * behind which the limit of rows met none. Bounded by rows and by bytes, whichever comes first, and never empty when a row is pending.
  * Parameters: the cursor's values where asked, then rows, then bytes, then the bound's values where asked.
  */
@@ -34,16 +34,21 @@ export function readWindowSql(target: VectorTarget, options: WindowOptions): str
   const order = (alias: string): string => keyColumns.map((key) => `${alias}.${key}`).join(', ');
   // octet_length reads a TOASTed text's size from its header: rows beyond the byte limit are counted, never fetched.
   return [
-    `SELECT ${keyColumns.map((key) => `w.${key}::text AS ${key}`).join(', ')}, w.text::text AS text, w.version::text AS version, w.last FROM (`,
+    `SELECT ${keyColumns.map((key) => `w.${key}::text AS ${key}`).join(', ')}, w.text::text AS text, w.version::text AS version, w.part::text AS part, w.last FROM (`,
     `  SELECT p.*, sum(pg_catalog.octet_length(p.text::text)) OVER by_key AS bytes, row_number() OVER by_key AS position,`,
     `    NULLIF(pg_catalog.lead(p.k0) OVER by_key IS NULL, false) AS last FROM (`,
-    `    SELECT ${names.map((name, i) => `${name} AS k${i}`).join(', ')}, ${text} AS text, t.xmin AS version FROM ${tableSql(target)} t`,
+    `    SELECT ${names.map((name, i) => `${name} AS k${i}`).join(', ')}, ${text} AS text, t.xmin AS version, ${partitionSql(target)} AS part FROM ${tableSql(target)} t`,
     `    WHERE ${where.join('\n      AND ')}`,
     `    ORDER BY ${names.join(', ')} LIMIT $${cursor + 1}::bigint) p`,
     `  WINDOW by_key AS (ORDER BY ${order('p')} ROWS UNBOUNDED PRECEDING)) w`,
     `WHERE w.bytes <= $${cursor + 2}::bigint OR w.position = 1`,
     `ORDER BY ${order('w')}`,
   ].join('\n');
+}
+
+/** The OID of the partition that a row is in; NULL in an ordinary table. */
+function partitionSql(target: VectorTarget): string {
+  return `NULLIF(t.tableoid, ${quoteLiteral(tableSql(target))}::pg_catalog.regclass::pg_catalog.oid)`;
 }
 
 /** The greatest key of the table, as text (`k0`, `k1`, …): one step into the index. */

@@ -18,10 +18,10 @@ export function textSampleSql(
   const text = `${textSql(target.text, 't')}::text`;
   const key = target.key.map((column) => `t.${quoteIdentifier(column.name)}`);
   const done = doneColumn === undefined ? 'false' : `t.${quoteIdentifier(doneColumn)} IS NOT NULL`;
-  const order = key.length === 0 ? 't.ctid' : key.join(', ');
+  const order = key.length === 0 ? 't.tableoid, t.ctid' : key.join(', ');
   return [
     `SELECT s.page, s.bytes, s.done, pg_catalog.left(s.text, ${READ_CHARACTERS}) AS text FROM (`,
-    `  SELECT (t.ctid::text::pg_catalog.point)[0] AS page, ${done} AS done, ${text} AS text,`,
+    `  SELECT pg_catalog.dense_rank() OVER (ORDER BY t.tableoid, (t.ctid::text::pg_catalog.point)[0])::int AS page, ${done} AS done, ${text} AS text,`,
     `    COALESCE(pg_catalog.octet_length(${text}), 0) AS bytes, pg_catalog.count(*) OVER ()::int AS count,`,
     `    pg_catalog.row_number() OVER (ORDER BY ${order}) AS position`,
     `  FROM ${tableSql(target)} t TABLESAMPLE SYSTEM ($1::float4)) s`,

@@ -14,6 +14,17 @@ export interface SavedIndex {
   readonly dropped: boolean;
   /** Its name beside the kept column after the swap; undefined before. */
   readonly keptName?: string;
+  /** Of a partitioned table: its parts on the partitions. */
+  readonly partitions?: readonly SavedPartIndex[];
+}
+
+/** The part of an old index on one partition. */
+export interface SavedPartIndex {
+  readonly schema: string;
+  readonly table: string;
+  readonly name: string;
+  readonly definition: string;
+  readonly keptName?: string;
 }
 
 /** An index on the new vectors and how to search it. */

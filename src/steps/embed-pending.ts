@@ -7,6 +7,7 @@ import { messageOf } from '../errors.ts';
 import { tallyRows } from '../inspect/row-counts.ts';
 import { plural } from '../plural.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
+import { tableSizeSql } from '../sql/relation-size.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import type { Lease } from '../state/lease.ts';
 import { type ResolvedMigration, resolveMigration } from '../state/resolve.ts';
@@ -135,7 +136,7 @@ async function extent(
 /** For a table of which nobody has counted the rows yet, not even ANALYZE. */
 async function isSmall(ctx: MigrationContext, oid: number): Promise<boolean> {
   const { rows } = await ctx.db.query<{ bytes: number }>(
-    'SELECT pg_catalog.pg_relation_size($1::oid)::float8 AS bytes',
+    `SELECT ${tableSizeSql('pg_relation_size', '$1::oid')}::float8 AS bytes`,
     [oid],
   );
   return (rows[0]?.bytes ?? 0) < EXACT_COUNT_BYTES;

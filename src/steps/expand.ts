@@ -4,6 +4,7 @@ import type { Queryable } from '../db/types.ts';
 import { PreflightError } from '../errors.ts';
 import { assertPreflight, preflight } from '../inspect/preflight.ts';
 import { addTargetColumnsSql, dropTargetColumnsSql } from '../sql/columns.ts';
+import { tableTreeSql } from '../sql/relation-size.ts';
 import { provenanceOf, type VectorTarget } from '../sql/target.ts';
 import { createTriggerSql, dropTriggerSql } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
@@ -13,6 +14,7 @@ import { findRecord, newVectorTarget } from '../state/resolve.ts';
 import { dropUnusedState, ensureStateSchema } from '../state/schema.ts';
 import { dropOldIndexes } from '../swap/drop-old-indexes.ts';
 import { withTableLock } from '../swap/lock-table.ts';
+import { readIndexTree, savedParts } from '../swap/partition-index-names.ts';
 import { assertSameDefinition, refuseOtherTable } from './definition-change.ts';
 import { withLease } from './with-lease.ts';
 
@@ -116,7 +118,7 @@ async function addColumns(ctx: MigrationContext): Promise<void> {
       dimensions: definition.dimensions,
       vectorType: definition.vectorType,
       definition: { ...definition },
-      oldIndexes: annIndexes(table, definition.column).map(savedIndex),
+      oldIndexes: await savedIndexes(tx, table, definition.column),
     });
     await recordEvent(tx, runtime.stateSchema, definition.id, 'expanded', { target: target.column });
   });
@@ -130,9 +132,10 @@ async function dropLeftover(db: Queryable, target: VectorTarget, id: string): Pr
 
 /** (Re)creates the trigger; on a logical subscriber it must also fire for replicated changes. */
 export async function createTrigger(db: Queryable, target: VectorTarget, id: string, tableOid: number): Promise<void> {
-  const { rows } = await db.query('SELECT 1 FROM pg_catalog.pg_subscription_rel WHERE srrelid = $1 LIMIT 1', [
-    tableOid,
-  ]);
+  const { rows } = await db.query(
+    `SELECT 1 FROM pg_catalog.pg_subscription_rel WHERE srrelid IN ${tableTreeSql('$1::oid')} LIMIT 1`,
+    [tableOid],
+  );
   for (const statement of createTriggerSql(target, id, { always: rows.length > 0 })) await db.query(statement);
 }
 
@@ -145,6 +148,14 @@ function annIndexes(table: TableInfo, column: string): IndexInfo[] {
   return table.indexes.filter((index) => ANN_METHODS.has(index.method) && index.columns.includes(column));
 }
 
-function savedIndex(index: IndexInfo): SavedIndex {
-  return { name: index.name, schema: index.schema, method: index.method, definition: index.definition, dropped: false };
+async function savedIndexes(tx: Queryable, table: TableInfo, column: string): Promise<SavedIndex[]> {
+  const tree = await readIndexTree(tx, table);
+  return annIndexes(table, column).map(({ oid, name, schema, method, definition }) => ({
+    name,
+    schema,
+    method,
+    definition,
+    dropped: false,
+    ...(table.kind === 'p' ? { partitions: savedParts(tree, oid, false) } : {}),
+  }));
 }

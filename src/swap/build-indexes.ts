@@ -1,9 +1,13 @@
+import type { TableInfo } from '../db/catalog-types.ts';
 import { buildingIndexName } from '../sql/exchange.ts';
+import { createIndexSql } from '../sql/index-definition.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { type NewIndex, updateRecord } from '../state/records.ts';
 import type { ResolvedMigration } from '../state/resolve.ts';
 import { buildIndex } from './build-index.ts';
-import { planIndexes } from './plan-indexes.ts';
+import { buildPartitionedIndex } from './build-partitioned-index.ts';
+import { namesOfParts, readIndexTree } from './partition-index-names.ts';
+import { type PlannedIndex, planIndexes } from './plan-indexes.ts';
 
 /**
  * Builds what the new column needs before the exchange, CONCURRENTLY and under temporary names: every index of the old column made over,
@@ -19,17 +23,43 @@ export async function buildIndexes(ctx: MigrationContext, resolved: ResolvedMigr
   const planned = await planIndexes(ctx, resolved);
   for (const index of planned) {
     if (index.notice !== undefined) ctx.onProgress({ kind: 'notice', message: index.notice });
-    await buildIndex(ctx, {
-      schema: table.schema,
-      table: table.name,
-      name: buildingIndexName(index.name),
-      label: index.name,
-      definition: index.definition,
-      memoryBytes: index.memoryBytes,
-      step: 'cut-over',
-    });
+    await (index.partition === undefined ? buildOne(ctx, table, index) : buildOnPartitions(ctx, resolved, index));
   }
   const newIndexes = planned.flatMap((index) => (index.record === undefined ? [] : [index.record]));
   await updateRecord(ctx.db, ctx.runtime.stateSchema, record.id, { newIndexes });
   return newIndexes;
+}
+
+async function buildOne(ctx: MigrationContext, table: TableInfo, index: PlannedIndex): Promise<void> {
+  await buildIndex(ctx, {
+    schema: table.schema,
+    table: table.name,
+    name: buildingIndexName(index.name),
+    label: index.name,
+    definition: index.definition,
+    memoryBytes: index.memoryBytes,
+    step: 'cut-over',
+  });
+}
+
+async function buildOnPartitions(
+  ctx: MigrationContext,
+  { record, table, target }: ResolvedMigration,
+  index: PlannedIndex,
+): Promise<void> {
+  const tree = await readIndexTree(ctx.db, table);
+  const definition = createIndexSql(target, index.name, index.definition);
+  const nameOf = namesOfParts(tree, table, record, { name: index.name, definition });
+  await buildPartitionedIndex(ctx, {
+    table,
+    name: buildingIndexName(index.name),
+    label: index.name,
+    definition: index.definition,
+    partition: (partition) => {
+      const own = partition.kind === 'p' ? index : (index.partition?.(partition.oid) ?? index);
+      const { name } = nameOf(partition);
+      return { name: buildingIndexName(name), definition: own.definition, memoryBytes: own.memoryBytes };
+    },
+    step: 'cut-over',
+  });
 }

@@ -2,12 +2,13 @@ import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import { messageOf, PreflightError } from '../errors.ts';
 import { plural } from '../plural.ts';
 import { buildingIndexName, keptColumnName, keptIndexName, notNullCheckName } from '../sql/exchange.ts';
-import { quoteIdentifier } from '../sql/identifiers.ts';
+import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
 import { embeddableSql, notQuarantinedSql } from '../sql/pending.ts';
 import { provenanceOf, tableSql, vectorTypeSql } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { oldVectorTarget, type ResolvedMigration } from '../state/resolve.ts';
 import { refuseBoundDependents } from './check-dependents.ts';
+import { readIndexTree } from './partition-index-names.ts';
 
 /**
  * Refuses an exchange that could not be carried through, before anything is built: name collisions, what is bound to the old column,
@@ -18,6 +19,7 @@ import { refuseBoundDependents } from './check-dependents.ts';
 export async function checkExchange(ctx: MigrationContext, resolved: ResolvedMigration): Promise<void> {
   if (resolved.record.active === 'new') return;
   refuseTakenNames(ctx, resolved);
+  await refuseTakenPartNames(ctx, resolved);
   refuseConstraintIndexes(resolved);
   await refuseBoundDependents(ctx, resolved.table, resolved.record.column);
   await refuseNullsUnderNotNull(ctx, resolved);
@@ -75,6 +77,25 @@ function refuseTakenIndexNames(ctx: MigrationContext, { record, table }: Resolve
     `Rename or drop "${keptIndexName(index.name)}".`,
     { index: keptIndexName(index.name), building: buildingIndexName(index.name) },
   );
+}
+
+async function refuseTakenPartNames(ctx: MigrationContext, { record, table }: ResolvedMigration): Promise<void> {
+  if (ctx.definition.oldColumn === 'drop') return;
+  const { indexes } = await readIndexTree(ctx.db, table);
+  for (const { schema, name, columns } of indexes) {
+    if (!columns.includes(record.column)) continue;
+    const kept = keptIndexName(name);
+    const { rows } = await ctx.db.query<{ oid: number | null }>('SELECT pg_catalog.to_regclass($1)::oid AS oid', [
+      quoteQualified(schema, kept),
+    ]);
+    if (rows[0]?.oid === null) continue;
+    throw refuse(
+      'name_taken',
+      `There is a relation "${schema}.${kept}" already, the name under which the index "${name}" of a partition would be kept.`,
+      `Rename or drop "${schema}.${kept}".`,
+      { index: kept },
+    );
+  }
 }
 
 /** A UNIQUE or EXCLUDE constraint over vectors cannot change its column. */

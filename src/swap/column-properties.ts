@@ -4,9 +4,22 @@ import {
   type ColumnCheck,
   type ColumnGrant,
   type ColumnProperties,
+  type ExchangedColumn,
   notNullCheckName,
   readUnvalidatedComment,
 } from '../sql/exchange.ts';
+
+/** Which column gives its name away in an exchange, and which takes it. */
+export interface ColumnRoles {
+  /** The column that gives its name away. */
+  readonly outgoing: ExchangedColumn;
+  /** Its new name; undefined drops it. */
+  readonly outgoingName: string | undefined;
+  /** The column that takes the name. */
+  readonly incoming: ExchangedColumn;
+  /** False leaves the name without its NOT NULL, because rows would violate it. */
+  readonly keepNotNull: boolean;
+}
 
 /**
  * What belongs to a column's name: NOT NULL, DEFAULT, CHECKs, comment, statistics target, column privileges. What an earlier

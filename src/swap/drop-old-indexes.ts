@@ -2,15 +2,24 @@ import type { TableInfo } from '../db/catalog-types.ts';
 import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import type { Session } from '../db/types.ts';
 import { quoteQualified } from '../sql/identifiers.ts';
+import { parseIndexDefinition } from '../sql/index-definition.ts';
+import { partitionIndexName } from '../sql/partitioned-index.ts';
 import { ivfflatMemoryBytes } from '../sql/vector-index.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import { type MigrationRecord, type SavedIndex, updateRecord } from '../state/records.ts';
+import { buildPartitionedIndex, dropPartitionedIndex } from './build-partitioned-index.ts';
 
 /** Drops the old column's ANN indexes without blocking anybody; their definitions are in the record already. */
 export async function dropOldIndexes(ctx: MigrationContext, record: MigrationRecord): Promise<void> {
   if (record.oldIndexes.every((index) => index.dropped)) return;
+  const plain = record.oldIndexes.filter((index) => !isParted(index));
+  for (const { name } of record.oldIndexes.filter(isParted)) {
+    const table = { oid: record.tableOid, schema: record.schema, name: record.table };
+    ctx.onProgress({ kind: 'step', step: 'expand', message: `Dropping the old index ${name}` });
+    await dropPartitionedIndex(ctx, table, name, 'expand');
+  }
   await withBuildSession(ctx, async (session) => {
-    for (const index of record.oldIndexes) {
+    for (const index of plain) {
       ctx.onProgress({ kind: 'step', step: 'expand', message: `Dropping the old index ${index.name}` });
       await session.query(`DROP INDEX CONCURRENTLY IF EXISTS ${quoteQualified(index.schema, index.name)}`);
     }
@@ -30,14 +39,46 @@ export async function rebuildOldIndexes(
     const present = table.indexes.find((candidate) => candidate.name === index.name);
     return index.dropped && present?.valid !== true;
   });
-  if (missing.length === 0) return;
+  for (const index of missing.filter(isParted)) await rebuildParted(ctx, index, record, table);
+  const plain = missing.filter((index) => !isParted(index));
+  if (plain.length === 0) return;
   await withBuildSession(ctx, async (session) => {
-    for (const index of missing) {
+    for (const index of plain) {
       ctx.onProgress({ kind: 'step', step: 'expand', message: `Building the old index ${index.name} again` });
       await session.query(`DROP INDEX CONCURRENTLY IF EXISTS ${quoteQualified(index.schema, index.name)}`);
       await raiseBuildMemory(session, index, table.columns.find((column) => column.name === record.column)?.dimensions);
       await session.query(index.definition.replace(/^CREATE INDEX /, 'CREATE INDEX CONCURRENTLY '));
     }
+  });
+}
+
+function isParted(index: SavedIndex): boolean {
+  return index.partitions !== undefined;
+}
+
+/** Each partition's with the lists that it had; one that came since gets the whole's. */
+async function rebuildParted(
+  ctx: MigrationContext,
+  index: SavedIndex,
+  record: MigrationRecord,
+  table: TableInfo,
+): Promise<void> {
+  ctx.onProgress({ kind: 'step', step: 'expand', message: `Building the old index ${index.name} again` });
+  const dimensions = table.columns.find((column) => column.name === record.column)?.dimensions ?? 0;
+  const whole = parseIndexDefinition(index.definition);
+  await buildPartitionedIndex(ctx, {
+    table,
+    name: index.name,
+    label: index.name,
+    definition: whole,
+    partition: ({ schema, name }) => {
+      const saved = index.partitions?.find((part) => part.schema === schema && part.table === name);
+      const definition = saved === undefined ? whole : parseIndexDefinition(saved.definition);
+      const lists = Number(definition.options.lists ?? 0);
+      const memoryBytes = lists === 0 ? undefined : ivfflatMemoryBytes(lists, dimensions);
+      return { name: saved?.name ?? partitionIndexName(table.name, name, index.name), definition, memoryBytes };
+    },
+    step: 'expand',
   });
 }
 

@@ -5,23 +5,12 @@ import {
   applyPropertiesSql,
   type ColumnProperties,
   dropVectorColumnSql,
-  type ExchangedColumn,
   renameVectorColumnSql,
   stripPropertiesSql,
 } from '../sql/exchange.ts';
 import { triggerName } from '../sql/trigger.ts';
-import { readColumnProperties } from './column-properties.ts';
-
-export interface ColumnRoles {
-  /** The column that gives its name away. */
-  readonly outgoing: ExchangedColumn;
-  /** Its new name; undefined drops it. */
-  readonly outgoingName: string | undefined;
-  /** The column that takes the name. */
-  readonly incoming: ExchangedColumn;
-  /** False leaves the name without its NOT NULL, because rows would violate it. */
-  readonly keepNotNull: boolean;
-}
+import { type ColumnRoles, readColumnProperties } from './column-properties.ts';
+import { applyPartitionsSql, readPartitionProperties, stripPartitionsSql } from './partition-properties.ts';
 
 /** Statements that exchange two vector columns; what belongs to the name goes with the name. Reads the catalog, changes nothing. */
 export async function exchangeColumnsSql(
@@ -37,9 +26,12 @@ export async function exchangeColumnsSql(
   const moving = await read(outgoing.column);
   // CHECKs and a NOT NULL that someone put on the incoming column are about its values and stay with them.
   const returning: ColumnProperties = { ...(await read(incoming.column)), checks: [], notNull: false };
+  const columns = [outgoing.column, incoming.column];
+  const partitions = table.kind === 'p' ? await readPartitionProperties(tx, table.oid, columns, migrationId) : [];
   return [
     ...stripPropertiesSql(name, outgoing.column, moving, migrationId),
     ...stripPropertiesSql(name, incoming.column, returning, migrationId),
+    ...stripPartitionsSql(partitions, incoming.column, migrationId),
     ...(outgoingName === undefined
       ? [dropVectorColumnSql(name, outgoing)]
       : renameVectorColumnSql(name, outgoing, outgoingName)),
@@ -51,6 +43,7 @@ export async function exchangeColumnsSql(
       migrationId,
     ),
     ...(outgoingName === undefined ? [] : applyPropertiesSql(name, outgoingName, returning, migrationId)),
+    ...applyPartitionsSql(partitions, roles, migrationId),
   ];
 }
 

@@ -1,7 +1,14 @@
 import type { TableInfo } from '../db/catalog-types.ts';
 import { buildingIndexName, keptIndexName } from '../sql/exchange.ts';
-import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
+import { quoteQualified } from '../sql/identifiers.ts';
 import type { MigrationRecord, SavedIndex } from '../state/records.ts';
+import {
+  type IndexTree,
+  renameIndexSql,
+  restorePartNames,
+  savedParts,
+  swapPartNames,
+} from './partition-index-names.ts';
 
 export interface IndexExchange {
   readonly statements: readonly string[];
@@ -11,7 +18,13 @@ export interface IndexExchange {
 }
 
 /** Statements after which the new indexes have the old ones' names, and the record's list of old indexes by then. */
-export function swapIndexNames(table: TableInfo, record: MigrationRecord, keepOld: boolean): IndexExchange {
+export function swapIndexNames(
+  table: TableInfo,
+  record: MigrationRecord,
+  keepOld: boolean,
+  tree: IndexTree,
+): IndexExchange {
+  const parts = swapPartNames(tree, table, record, keepOld);
   const names = new Set(table.indexes.map((index) => index.name));
   const old = table.indexes.filter(
     (index) => index.valid && !index.backsConstraint && index.columns.includes(record.column),
@@ -20,20 +33,27 @@ export function swapIndexNames(table: TableInfo, record: MigrationRecord, keepOl
   const built = [...wanted].filter((name) => names.has(buildingIndexName(name)));
   const saved = old.map((index): SavedIndex => {
     const { name, schema, method, definition } = index;
-    return { name, schema, method, definition, dropped: false, ...(keepOld ? { keptName: keptIndexName(name) } : {}) };
+    const kept = keepOld ? { keptName: keptIndexName(name) } : {};
+    const partitions = table.kind === 'p' ? { partitions: savedParts(tree, index.oid, keepOld) } : {};
+    return { name, schema, method, definition, dropped: false, ...kept, ...partitions };
   });
+  const replaced = [...saved, ...parts.alone];
   return {
     statements: [
-      ...(keepOld ? old.map((index) => renameSql(table.schema, index.name, keptIndexName(index.name))) : []),
-      ...built.map((name) => renameSql(table.schema, buildingIndexName(name), name)),
+      ...parts.statements,
+      ...(keepOld ? old.map((index) => renameIndexSql(table.schema, index.name, keptIndexName(index.name))) : []),
+      ...built.map((name) => renameIndexSql(table.schema, buildingIndexName(name), name)),
     ],
-    oldIndexes: [...record.oldIndexes.filter((index) => !old.some((live) => live.name === index.name)), ...saved],
+    oldIndexes: [
+      ...record.oldIndexes.filter((index) => !replaced.some((live) => live.name === index.name)),
+      ...replaced,
+    ],
     unreplaced: old.map((index) => index.name).filter((name) => !built.includes(name)),
   };
 }
 
 /** The way back: the indexes that the swap built go, the kept ones take their names again. */
-export function restoreIndexNames(table: TableInfo, record: MigrationRecord): IndexExchange {
+export function restoreIndexNames(table: TableInfo, record: MigrationRecord, tree: IndexTree): IndexExchange {
   const names = new Set(table.indexes.map((index) => index.name));
   const kept = record.oldIndexes.filter((index) => index.keptName !== undefined && names.has(index.keptName));
   const built = new Set([...kept.map((index) => index.name), ...record.newIndexes.map((index) => index.name)]);
@@ -41,13 +61,13 @@ export function restoreIndexNames(table: TableInfo, record: MigrationRecord): In
   return {
     statements: [
       ...dropped.map((index) => `DROP INDEX ${quoteQualified(table.schema, index.name)}`),
-      ...kept.map((index) => renameSql(table.schema, index.keptName ?? '', index.name)),
+      ...kept.map((index) => renameIndexSql(table.schema, index.keptName ?? '', index.name)),
+      ...restorePartNames(tree, record),
     ],
-    oldIndexes: record.oldIndexes.map(({ keptName: _kept, ...index }) => index),
+    oldIndexes: record.oldIndexes.map(({ keptName: _kept, partitions, ...index }) => ({
+      ...index,
+      ...(partitions === undefined ? {} : { partitions: partitions.map(({ keptName: _name, ...part }) => part) }),
+    })),
     unreplaced: [],
   };
-}
-
-function renameSql(schema: string, from: string, to: string): string {
-  return `ALTER INDEX ${quoteQualified(schema, from)} RENAME TO ${quoteIdentifier(to)}`;
 }

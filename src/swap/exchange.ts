@@ -12,6 +12,7 @@ import { findRecord, oldVectorTarget, type ResolvedMigration, resolveMigration }
 import { exchangeColumnsSql, isTriggerAlways } from './exchange-columns.ts';
 import { swapIndexNames } from './exchange-indexes.ts';
 import { type MissingRows, missingNewVectors } from './missing-rows.ts';
+import { readIndexTree } from './partition-index-names.ts';
 import { acceptAfterStrictRounds, type ExchangeResult, NOTHING_DONE, settleExchange } from './settle.ts';
 
 const ACCEPT_PENDING = 500;
@@ -83,7 +84,7 @@ async function applySwap(ctx: MigrationContext, tx: Queryable, resolved: Resolve
     },
     record.id,
   );
-  const indexes = swapIndexNames(table, record, keep);
+  const indexes = swapIndexNames(table, record, keep, await readIndexTree(tx, table));
   const kept = old === undefined || keptColumn === null ? undefined : keptTarget(old, keptColumn);
   const trigger =
     kept === undefined ? dropTriggerSql(target, record.id) : createTriggerSql(kept, record.id, { always });

@@ -56,8 +56,8 @@ function editedRows(target: VectorTarget): Edited | undefined {
 
 async function clearUnlocked(ctx: MigrationContext, target: VectorTarget, { condition, clear }: Edited): Promise<void> {
   await ctx.db.query(
-    `WITH l AS MATERIALIZED (SELECT t.ctid FROM ${tableSql(target)} t WHERE ${condition} FOR NO KEY UPDATE SKIP LOCKED)
-     UPDATE ${tableSql(target)} t SET ${clear} FROM l WHERE t.ctid = l.ctid`,
+    `WITH l AS MATERIALIZED (SELECT t.tableoid AS part, t.ctid AS place FROM ${tableSql(target)} t WHERE ${condition} FOR NO KEY UPDATE SKIP LOCKED)
+     UPDATE ${tableSql(target)} t SET ${clear} FROM l WHERE t.ctid = l.place AND t.tableoid = l.part`,
   );
 }
 

@@ -1,7 +1,8 @@
 import type { Queryable } from '../db/types.ts';
 import { pendingIndexName } from '../sql/exchange.ts';
-import { quoteIdentifier } from '../sql/identifiers.ts';
+import { fitIdentifier, quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
 import { embeddableSql, notEmbeddedSql, notQuarantinedSql, pendingSql } from '../sql/pending.ts';
+import { tableTreeSql } from '../sql/relation-size.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { buildIndex, dropIndexConcurrently } from './build-index.ts';
@@ -14,6 +15,8 @@ export interface MissingRows {
   readonly target: VectorTarget;
   /** What a partial index can hold: constants only, columns qualified with the table's name. */
   readonly indexed: string;
+  /** The same for the index of a partition. */
+  readonly indexedOn: (table: string) => string;
   /** The rest of the condition. */
   readonly filter: string | undefined;
 }
@@ -24,24 +27,24 @@ export function missingNewVectors(
   modelId: number | null,
   options: { readonly migrationId: string; readonly notNull: boolean },
 ): MissingRows {
-  const alias = quoteIdentifier(target.table);
   // Ids begin at 1: before the first run every row is missing.
   const id = modelId ?? 0;
-  if (options.notNull) return { target, indexed: notEmbeddedSql(target, alias, id), filter: undefined };
-  return {
-    target,
-    indexed: pendingSql(target, alias, id),
-    filter: notQuarantinedSql(target, alias, options.migrationId),
-  };
+  const indexedOn = (table: string): string =>
+    options.notNull
+      ? notEmbeddedSql(target, quoteIdentifier(table), id)
+      : pendingSql(target, quoteIdentifier(table), id);
+  const filter = notQuarantinedSql(target, quoteIdentifier(target.table), options.migrationId);
+  return { target, indexed: indexedOn(target.table), indexedOn, filter: options.notNull ? undefined : filter };
 }
 
 /** Rows with a text but without an old vector: written after the swap. */
 export function missingOldVectors(kept: VectorTarget): MissingRows {
-  const alias = quoteIdentifier(kept.table);
+  const indexedOn = (table: string): string => `${quoteIdentifier(table)}.${quoteIdentifier(kept.column)} IS NULL`;
   return {
     target: kept,
-    indexed: `${alias}.${quoteIdentifier(kept.column)} IS NULL`,
-    filter: embeddableSql(kept, alias),
+    indexed: indexedOn(kept.table),
+    indexedOn,
+    filter: embeddableSql(kept, quoteIdentifier(kept.table)),
   };
 }
 
@@ -68,23 +71,64 @@ async function countWhere(
   return rows[0]?.count ?? 0;
 }
 
+export interface PendingIndex {
+  readonly schema: string;
+  readonly name: string;
+}
+
+interface Part {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly bytes: number;
+}
+
 /**
- * A partial index over the missing rows, so that looking for them under the lock is instant on a table of any size.
+ * A partial index over the missing rows, so that looking for them under the lock is instant on a table of any size. On a partitioned table each
+ * partition gets one that stands alone: that is all the planner asks for, and it is dropped without the others.
  *
- * @returns its name, or undefined where the table is small, or embedded and nobody waits
+ * @returns none where the table is small, or embedded and nobody waits
  */
-export async function createPendingIndex(ctx: MigrationContext, missing: MissingRows): Promise<string | undefined> {
-  const name = pendingIndexName(ctx.definition.id);
-  const { target } = missing;
-  await dropIndexConcurrently(ctx, target.schema, name);
-  const { rows } = await ctx.db.query<{ bytes: number }>(
-    'SELECT pg_catalog.pg_relation_size(pg_catalog.to_regclass($1))::float8 AS bytes',
+export async function createPendingIndexes(ctx: MigrationContext, missing: MissingRows): Promise<PendingIndex[]> {
+  const created: PendingIndex[] = [];
+  for (const part of await readParts(ctx, missing.target)) {
+    const suffix = part.name === missing.target.table && part.schema === missing.target.schema ? '' : `_${part.oid}`;
+    const index = { schema: part.schema, name: fitIdentifier(pendingIndexName(ctx.definition.id), suffix) };
+    if (await isThere(ctx, index)) await dropIndexConcurrently(ctx, index.schema, index.name);
+    if (ctx.db.embedded || part.bytes < INDEX_FROM_BYTES) continue;
+    await buildPendingIndex(ctx, missing, part, index.name);
+    created.push(index);
+  }
+  return created;
+}
+
+async function isThere(ctx: MigrationContext, { schema, name }: PendingIndex): Promise<boolean> {
+  const { rows } = await ctx.db.query<{ there: boolean }>('SELECT pg_catalog.to_regclass($1) IS NOT NULL AS there', [
+    quoteQualified(schema, name),
+  ]);
+  return rows[0]?.there === true;
+}
+
+/** The table, or all its partitions that have rows. */
+async function readParts(ctx: MigrationContext, target: VectorTarget): Promise<Part[]> {
+  const { rows } = await ctx.db.query<Part>(
+    `SELECT c.oid, n.nspname AS schema, c.relname AS name, pg_catalog.pg_relation_size(c.oid)::float8 AS bytes
+     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.oid IN ${tableTreeSql('pg_catalog.to_regclass($1)::oid')} AND c.relkind = 'r' ORDER BY c.oid`,
     [tableSql(target)],
   );
-  if (ctx.db.embedded || (rows[0]?.bytes ?? 0) < INDEX_FROM_BYTES) return undefined;
+  return rows;
+}
+
+async function buildPendingIndex(
+  ctx: MigrationContext,
+  { target, indexedOn }: MissingRows,
+  part: Part,
+  name: string,
+): Promise<void> {
   await buildIndex(ctx, {
-    schema: target.schema,
-    table: target.table,
+    schema: part.schema,
+    table: part.name,
     name,
     label: name,
     definition: {
@@ -94,10 +138,9 @@ export async function createPendingIndex(ctx: MigrationContext, missing: Missing
       include: undefined,
       nullsNotDistinct: false,
       options: {},
-      predicate: missing.indexed,
+      predicate: indexedOn(part.name),
     },
     memoryBytes: undefined,
     step: 'cut-over',
   });
-  return name;
 }

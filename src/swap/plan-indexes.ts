@@ -1,7 +1,8 @@
-import type { IndexInfo } from '../db/catalog-types.ts';
+import type { IndexInfo, TableInfo } from '../db/catalog-types.ts';
 import { PreflightError } from '../errors.ts';
 import { fitIdentifier, quoteIdentifier } from '../sql/identifiers.ts';
 import { type IndexDefinition, parseIndexDefinition, retargetExpression } from '../sql/index-definition.ts';
+import { chooseForPartitions, listsOfPartition } from '../sql/partitioned-index.ts';
 import { tableSql } from '../sql/target.ts';
 import {
   chooseVectorIndex,
@@ -22,6 +23,7 @@ import {
 import type { MigrationContext } from '../state/context.ts';
 import type { NewIndex } from '../state/records.ts';
 import type { ResolvedMigration } from '../state/resolve.ts';
+import { countByPartition, looseVectorIndexes } from './partition-rows.ts';
 
 /** More than this is not asked of a server for building an index; the lists are lowered instead. */
 const MEMORY_LIMIT_BYTES = 2 * 2 ** 30;
@@ -36,6 +38,8 @@ export interface PlannedIndex {
   /** Undefined for an index that is not for nearest neighbours. */
   readonly record: NewIndex | undefined;
   readonly notice: string | undefined;
+  /** That of a partition, by its OID; undefined on an ordinary table. */
+  readonly partition?: (oid: number) => Pick<PlannedIndex, 'definition' | 'memoryBytes'>;
 }
 
 interface SourceIndex {
@@ -64,17 +68,22 @@ export async function planIndexes(ctx: MigrationContext, resolved: ResolvedMigra
   const from = { column: record.column, dimensions: dimensionsOf(resolved) };
   const others = live
     .filter((index) => !isVectorIndex(index))
-    .map((index) => plain(index.name, retargetIndex(index.definition, from, target)));
+    .map((index) => plain(table, index.name, retargetIndex(index.definition, from, target)));
   const { kind: asked } = ctx.definition.index;
   if (asked === 'none') return others;
   refuseTooManyDimensions(resolved);
-  const sources = [...live.filter(isVectorIndex), ...dropped].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const whole = [...live.filter(isVectorIndex), ...dropped].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const sources = whole.length > 0 ? whole : await wholeOfLoose(ctx, resolved);
   if (sources.length === 0) {
     const kind = asked ?? DEFAULT_KIND;
     const name = freeName(resolved, fitIdentifier(`${table.name}_${record.column}`, `_${kind}_idx`));
-    const choice = choose(ctx, kind, await countRows(ctx, resolved, undefined), target.dimensions);
+    const rows = await countRows(ctx, resolved, undefined);
+    const choice = choose(ctx, kind, rows, target.dimensions);
     const definition = vectorIndexDefinition(target, choice, ctx.definition.index.distance ?? 'cosine');
-    return [...others, annIndex(name, definition, choice, target.dimensions)];
+    return [
+      ...others,
+      withPartitions(ctx, annIndex(name, definition, choice, target.dimensions), rows, target.dimensions),
+    ];
   }
   return [...others, ...(await retargetAll(ctx, resolved, sources, asked))];
 }
@@ -104,7 +113,9 @@ async function retargetAll(
     }
     const definition = make(choice);
     seen.add(JSON.stringify(definition));
-    planned.push(annIndex(source.name, definition, choice, target.dimensions));
+    planned.push(
+      withPartitions(ctx, annIndex(source.name, definition, choice, target.dimensions), rows, target.dimensions),
+    );
   }
   return planned;
 }
@@ -119,12 +130,47 @@ function distanceFor(
   return sources.map((_, i) => (i === 0 ? pinned : undefined));
 }
 
-function choose(ctx: MigrationContext, kind: VectorIndexKind, rows: number, dimensions: number): VectorIndexChoice {
-  return chooseVectorIndex({ ...ctx.definition.index, kind }, rows, dimensions, MEMORY_LIMIT_BYTES);
+/** Where partitions alone have indexes, one over all of them for each of their distances. */
+async function wholeOfLoose(ctx: MigrationContext, resolved: ResolvedMigration): Promise<SourceIndex[]> {
+  const { table, record } = resolved;
+  const byDistance = new Map<string, SourceIndex>();
+  for (const index of await looseVectorIndexes(ctx, resolved)) {
+    const distance = index.operatorClasses.join();
+    if (byDistance.has(distance)) continue;
+    const number = byDistance.size === 0 ? '' : String(byDistance.size);
+    const name = freeName(resolved, fitIdentifier(`${table.name}_${record.column}`, `_${index.method}_idx${number}`));
+    byDistance.set(distance, { name, definition: index.definition });
+  }
+  return [...byDistance.values()];
 }
 
-function plain(name: string, definition: IndexDefinition): PlannedIndex {
-  return { name, definition, memoryBytes: undefined, record: undefined, notice: undefined };
+/** By partition where there are any. */
+type RowCount = number | ReadonlyMap<number, number>;
+
+function choose(ctx: MigrationContext, kind: VectorIndexKind, rows: RowCount, dimensions: number): VectorIndexChoice {
+  const settings = { ...ctx.definition.index, kind };
+  if (typeof rows === 'number') return chooseVectorIndex(settings, rows, dimensions, MEMORY_LIMIT_BYTES);
+  return chooseForPartitions(settings, [...rows.values()], dimensions, MEMORY_LIMIT_BYTES);
+}
+
+/** IVFFlat's lists are those of each partition's own rows. */
+function withPartitions(ctx: MigrationContext, whole: PlannedIndex, rows: RowCount, dimensions: number): PlannedIndex {
+  if (typeof rows === 'number') return whole;
+  const { definition, memoryBytes } = whole;
+  if (definition.method !== 'ivfflat') return { ...whole, partition: () => ({ definition, memoryBytes }) };
+  const settings = { ...ctx.definition.index, kind: 'ivfflat' as const };
+  return {
+    ...whole,
+    partition: (oid) => {
+      const { options, lists = 1 } = listsOfPartition(settings, rows.get(oid) ?? 0, dimensions, MEMORY_LIMIT_BYTES);
+      return { definition: { ...definition, options }, memoryBytes: ivfflatMemoryBytes(lists, dimensions) };
+    },
+  };
+}
+
+function plain({ kind }: TableInfo, name: string, definition: IndexDefinition): PlannedIndex {
+  const planned = { name, definition, memoryBytes: undefined, record: undefined, notice: undefined };
+  return kind === 'p' ? { ...planned, partition: () => planned } : planned;
 }
 
 function annIndex(
@@ -157,7 +203,8 @@ async function countRows(
   ctx: MigrationContext,
   { table, target }: ResolvedMigration,
   predicate: string | undefined,
-): Promise<number> {
+): Promise<RowCount> {
+  if (table.kind === 'p') return countByPartition(ctx, { table, target }, predicate);
   if (predicate === undefined && table.estimatedRows > COUNT_EXACTLY_BELOW) return Math.round(table.estimatedRows);
   const where = `${quoteIdentifier(target.column)} IS NOT NULL${predicate === undefined ? '' : ` AND (${predicate})`}`;
   const { rows } = await ctx.db.query<{ count: number }>(

@@ -7,7 +7,7 @@ import type { MigrationContext } from '../state/context.ts';
 import { type MigrationRecord, readRecord } from '../state/records.ts';
 import { dropIndexConcurrently } from './build-index.ts';
 import { withTableLock } from './lock-table.ts';
-import { countMissing, createPendingIndex, type MissingRows } from './missing-rows.ts';
+import { countMissing, createPendingIndexes, type MissingRows, type PendingIndex } from './missing-rows.ts';
 
 /** Rounds in which nothing may be missing; after them a few rows are accepted where the column is nullable. */
 const STRICT_ROUNDS = 8;
@@ -58,7 +58,7 @@ export async function settleExchange(
 ): Promise<ExchangeResult> {
   let missing = await settlement.missing();
   let indexed = missing.indexed;
-  let pendingIndex = await createPendingIndex(ctx, missing);
+  let pendingIndexes = await createPendingIndexes(ctx, missing);
   let happened = false;
   try {
     let attempts = 0;
@@ -69,9 +69,9 @@ export async function settleExchange(
       if (count > accepted && settlement.catchUp === undefined) break;
       if (count > 0) await settlement.catchUp?.();
       missing = await settlement.missing();
-      if (missing.indexed !== indexed) pendingIndex = await createPendingIndex(ctx, missing);
+      if (missing.indexed !== indexed) pendingIndexes = await createPendingIndexes(ctx, missing);
       indexed = missing.indexed;
-      const look = { missing, accepted, pendingIndex };
+      const look = { missing, accepted, pendingIndexes };
       const locked = await withTableLock(ctx, table, 'cut-over', (tx) => tryOnce(ctx, tx, settlement, table, look));
       attempts += locked.attempts;
       count = locked.value.missing;
@@ -84,7 +84,7 @@ export async function settleExchange(
     }
     throw settlement.refuse(count);
   } finally {
-    if (pendingIndex !== undefined && !happened) await dropQuietly(ctx, table.schema, pendingIndex);
+    if (!happened) for (const { schema, name } of pendingIndexes) await dropQuietly(ctx, schema, name);
   }
 }
 
@@ -98,15 +98,15 @@ interface Attempt {
 interface Look {
   readonly missing: MissingRows;
   readonly accepted: number;
-  readonly pendingIndex: string | undefined;
+  readonly pendingIndexes: readonly PendingIndex[];
 }
 
 async function tryOnce(
   ctx: MigrationContext,
   tx: Queryable,
   settlement: Settlement,
-  table: Pick<TableInfo, 'oid' | 'schema'>,
-  { missing, accepted, pendingIndex }: Look,
+  table: Pick<TableInfo, 'oid'>,
+  { missing, accepted, pendingIndexes }: Look,
 ): Promise<Attempt> {
   await settlement.guard?.(tx);
   const record = await readRecord(tx, ctx.runtime.stateSchema, ctx.definition.id);
@@ -118,11 +118,14 @@ async function tryOnce(
   }
   if (record.active === settlement.becomes) return { happened: true, before: true, missing: 0 };
   // On a table that has the partial index, its few entries are all there is to read.
-  if (pendingIndex !== undefined) await tx.query('SET LOCAL enable_seqscan = off');
+  if (pendingIndexes.length > 0) await tx.query('SET LOCAL enable_seqscan = off');
   const count = await countMissing(tx, missing, Math.max(accepted, 1_000) + 1);
   if (count > accepted) return { happened: false, before: false, missing: count };
   const keepNotNull = (await settlement.keepsNotNull?.(tx, missing)) ?? true;
-  if (pendingIndex !== undefined) await tx.query(`DROP INDEX ${quoteQualified(table.schema, pendingIndex)}`);
+  if (pendingIndexes.length > 0) {
+    const names = pendingIndexes.map(({ schema, name }) => quoteQualified(schema, name));
+    await tx.query(`DROP INDEX ${names.join(', ')}`);
+  }
   await settlement.apply(tx, await readTableByOid(tx, table.oid), record, keepNotNull);
   return { happened: true, before: false, missing: count };
 }

@@ -16,6 +16,7 @@ import { restoreIndexNames } from './exchange-indexes.ts';
 import { finishExchange } from './finish-exchange.ts';
 import { forgetEditedRows } from './forget-edited-rows.ts';
 import { hasNulls, missingOldVectors } from './missing-rows.ts';
+import { readIndexTree } from './partition-index-names.ts';
 import { acceptAfterStrictRounds, type ExchangeResult, NOTHING_DONE, settleExchange } from './settle.ts';
 
 const ACCEPT_MISSING = 500;
@@ -124,7 +125,7 @@ async function applyUndo(
     },
     record.id,
   );
-  const indexes = restoreIndexNames(table, record);
+  const indexes = restoreIndexNames(table, record, await readIndexTree(tx, table));
   const back = { ...target, column: record.target, provenance: provenanceOf(record.target) };
   const trigger = createTriggerSql(back, record.id, { always });
   await tx.query([...columns, ...indexes.statements, ...trigger].join(';\n'));

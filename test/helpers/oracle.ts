@@ -60,19 +60,21 @@ export async function checksumOf(db: Database, watched: Watched, columns: string
   return rows[0]?.sum ?? '';
 }
 
-/** Columns, indexes, triggers, constraints, grants and comments of a table: everything that its owner could miss afterwards. */
+/** Columns, indexes, triggers, constraints, grants and comments of a table and its partitions: everything that its owner could miss afterwards. */
 export async function catalogOf(db: Database, table: string): Promise<unknown[]> {
   const { rows } = await db.query(
-    `WITH t AS (SELECT $1::text::regclass AS oid)
-     SELECT 'column' AS kind, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS definition,
+    `WITH t AS (
+       SELECT $1::text::regclass AS oid, '' AS part
+       UNION SELECT relid, relid::regclass || '.' FROM pg_partition_tree($1::text::regclass) WHERE level > 0)
+     SELECT 'column' AS kind, t.part || a.attname AS name, format_type(a.atttypid, a.atttypmod) AS definition,
        concat_ws(' ', CASE WHEN a.attnotnull THEN 'NOT NULL' END, pg_get_expr(d.adbin, d.adrelid), a.attacl::text,
          col_description(a.attrelid, a.attnum), nullif(a.attstattarget, -1)) AS extra
        FROM t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
        LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-     UNION ALL SELECT 'index', c.relname, pg_get_indexdef(c.oid), i.indisvalid::text
+     UNION ALL SELECT 'index', t.part || c.relname, pg_get_indexdef(c.oid), i.indisvalid::text
        FROM t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class c ON c.oid = i.indexrelid
-     UNION ALL SELECT 'trigger', tgname, pg_get_triggerdef(g.oid), tgenabled::text FROM t JOIN pg_trigger g ON g.tgrelid = t.oid
-     UNION ALL SELECT 'constraint', conname, pg_get_constraintdef(k.oid),
+     UNION ALL SELECT 'trigger', t.part || tgname, pg_get_triggerdef(g.oid), tgenabled::text FROM t JOIN pg_trigger g ON g.tgrelid = t.oid
+     UNION ALL SELECT 'constraint', t.part || conname, pg_get_constraintdef(k.oid),
          concat_ws(' ', convalidated::text, obj_description(k.oid, 'pg_constraint'))
        FROM t JOIN pg_constraint k ON k.conrelid = t.oid WHERE k.contype <> 'n'
      ORDER BY 1, 2`,

@@ -4,6 +4,7 @@ import { megabytes } from '../../amounts.ts';
 import { isEmbedded } from '../../config/database-settings.ts';
 import type { Queryable } from '../../db/types.ts';
 import { messageOf } from '../../errors.ts';
+import { tableSizeSql } from '../../sql/relation-size.ts';
 import { newColumnBytes } from '../../sql/storage.ts';
 import { errorFinding } from '../finding.ts';
 import { indexBuilds } from './index-builds.ts';
@@ -54,7 +55,7 @@ function whyNotEmbedded({ ctx }: Examined): string | undefined {
 async function readPlace(tx: Queryable, oid: number): Promise<Place> {
   const { rows } = await tx.query<{ location: string; heapBytes: number }>(
     `SELECT pg_catalog.pg_tablespace_location(CASE WHEN c.reltablespace = 0 THEN d.dattablespace ELSE c.reltablespace END) AS location,
-       pg_catalog.pg_relation_size(c.oid)::float8 AS "heapBytes"
+       ${tableSizeSql('pg_relation_size', 'c.oid')}::float8 AS "heapBytes"
      FROM pg_catalog.pg_class c, pg_catalog.pg_database d WHERE c.oid = $1 AND d.datname = pg_catalog.current_database()`,
     [oid],
   );

@@ -1,8 +1,8 @@
 import { DEFAULT_M, hnswMemoryBytes } from '../../sql/hnsw-memory.ts';
 import { parseIndexDefinition } from '../../sql/index-definition.ts';
+import { chooseIndex, largestPart } from '../../sql/partitioned-index.ts';
 import { indexBytes, vectorBytes } from '../../sql/storage.ts';
 import {
-  chooseVectorIndex,
   DEFAULT_KIND,
   ivfflatMemoryBytes,
   keepOldOptions,
@@ -41,7 +41,7 @@ export function indexBuilds(examined: Pick<Examined, 'ctx' | 'facts' | 'table' |
   const { kind: asked } = definition.index;
   if (asked === 'none') return [];
   const choose = (kind: VectorIndexKind): VectorIndexChoice =>
-    chooseVectorIndex({ ...definition.index, kind }, facts.rowsEstimate, definition.dimensions, MEMORY_LIMIT_BYTES);
+    chooseIndex({ ...definition.index, kind }, facts, definition.dimensions, MEMORY_LIMIT_BYTES);
   if (facts.annIndexes.length === 0) return [build(examined, choose(asked ?? DEFAULT_KIND))];
   return facts.annIndexes.map((index) => {
     const old = parseIndexDefinition(index.definition);
@@ -54,7 +54,7 @@ function build({ ctx, facts }: Pick<Examined, 'ctx' | 'facts'>, choice: VectorIn
   const { kind, lists, options } = choice;
   const rows = facts.rowsEstimate;
   const graph = (): number =>
-    hnswMemoryBytes(rows, Number(options.m ?? DEFAULT_M), vectorBytes(vectorType, dimensions));
+    hnswMemoryBytes(largestPart(facts), Number(options.m ?? DEFAULT_M), vectorBytes(vectorType, dimensions));
   return {
     kind,
     lists,

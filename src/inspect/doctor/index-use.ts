@@ -2,6 +2,7 @@ import type { TableInfo } from '../../db/catalog-types.ts';
 import type { Queryable } from '../../db/types.ts';
 import { plural } from '../../plural.ts';
 import { quoteQualified } from '../../sql/identifiers.ts';
+import { tableTreeSql } from '../../sql/relation-size.ts';
 import { type AnnIndex, annIndexesOn } from '../facts.ts';
 import { type Finding, warningFinding } from '../finding.ts';
 import { type Examined, type Look, seen, unseen } from './look.ts';
@@ -67,9 +68,11 @@ function operatorOf({ distance, definition }: AnnIndex): Operator | undefined {
 
 async function readScans(tx: Queryable, tableOid: number): Promise<readonly Scans[]> {
   const { rows } = await tx.query<Scans>(
-    `SELECT s.indexrelname AS name, s.idx_scan::float8 AS scans,
+    // Of a partitioned table's index those of its parts.
+    `SELECT c.relname AS name, COALESCE((SELECT pg_catalog.sum(s.idx_scan) FROM pg_catalog.pg_stat_user_indexes s
+         WHERE s.indexrelid IN ${tableTreeSql('i.indexrelid')}), 0)::float8 AS scans,
        (SELECT d.stats_reset FROM pg_catalog.pg_stat_database d WHERE d.datname = pg_catalog.current_database()) AS since
-     FROM pg_catalog.pg_stat_user_indexes s WHERE s.relid = $1`,
+     FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1`,
     [tableOid],
   );
   return rows;

@@ -1,6 +1,7 @@
 import type { TableInfo } from '../../db/catalog-types.ts';
 import type { Queryable } from '../../db/types.ts';
 import { plural } from '../../plural.ts';
+import { countPagesSql } from '../../sql/relation-size.ts';
 import { tableSql, type VectorTarget } from '../../sql/target.ts';
 import { seededOrderSql } from '../stored-vectors.ts';
 import type { Examined } from './look.ts';
@@ -41,10 +42,7 @@ export async function sampleRows(
 }
 
 async function countPages(tx: Queryable, target: VectorTarget): Promise<number> {
-  const { rows } = await tx.query<{ pages: number }>(
-    `SELECT (pg_catalog.pg_relation_size(pg_catalog.to_regclass($1)) / pg_catalog.current_setting('block_size')::int)::float8 AS pages`,
-    [tableSql(target)],
-  );
+  const { rows } = await tx.query<{ pages: number }>(countPagesSql(), [tableSql(target)]);
   return rows[0]?.pages ?? 0;
 }
 

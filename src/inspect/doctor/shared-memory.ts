@@ -2,6 +2,7 @@ import { statfs } from 'node:fs/promises';
 import { megabytes } from '../../amounts.ts';
 import type { Queryable } from '../../db/types.ts';
 import { messageOf } from '../../errors.ts';
+import { tableSizeSql } from '../../sql/relation-size.ts';
 import { warningFinding } from '../finding.ts';
 import { indexBuilds } from './index-builds.ts';
 import { whyNotLocal } from './local-server.ts';
@@ -26,7 +27,7 @@ export async function lookAtSharedMemory(examined: Examined, tx: Queryable): Pro
     `SELECT pg_catalog.current_setting('dynamic_shared_memory_type') AS kind,
        pg_catalog.current_setting('max_parallel_maintenance_workers')::int AS workers,
        pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem'))::float8 AS memory,
-       pg_catalog.pg_relation_size($1::oid) >= pg_catalog.pg_size_bytes(pg_catalog.current_setting('min_parallel_table_scan_size')) AS "isLarge"`,
+       ${tableSizeSql('pg_relation_size', '$1::oid', 'max')} >= pg_catalog.pg_size_bytes(pg_catalog.current_setting('min_parallel_table_scan_size')) AS "isLarge"`,
     [examined.table.oid],
   );
   const settings = rows[0];
