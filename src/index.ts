@@ -12,6 +12,7 @@ export * from './errors.ts';
 export { type DoctorCheck, type DoctorOptions, type DoctorReport, doctor } from './inspect/doctor.ts';
 export { readFacts, type TableFacts } from './inspect/facts.ts';
 export type { Finding } from './inspect/finding.ts';
+export { type DependentsReport, listDependents } from './inspect/list-dependents.ts';
 export { type PreflightReport, preflight } from './inspect/preflight.ts';
 export { readStatus, type Status } from './inspect/status.ts';
 export { type VerifyOptions, type VerifyReport, verify } from './inspect/verify.ts';

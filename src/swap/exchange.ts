@@ -52,6 +52,7 @@ export async function exchange(
   };
   const accept = acceptAfterStrictRounds(notNull ? 0 : (options.acceptPending ?? ACCEPT_PENDING));
   return settleExchange(ctx, table, {
+    column: record.column,
     missing,
     catchUp: options.catchUp,
     accept,

@@ -42,7 +42,7 @@ export async function finalizeSwap(
   const kept = oldVectorTarget(record, table, resolved.extension, ctx.runtime.stateSchema);
   if (kept !== undefined) {
     if (options.now !== true) await refuseWithinRetention(ctx, record);
-    await refuseBoundDependents(ctx, table, kept.column);
+    await refuseBoundDependents(ctx, table, kept.column, 'finalize');
     if (ctx.runtime.backup !== 'none') await options.backup?.();
   }
   await withTableLock(ctx, table, 'finalize', async (tx) => {

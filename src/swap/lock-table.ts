@@ -28,6 +28,7 @@ export interface Locked<T> {
  * Runs `work` in a transaction that holds the table under ACCESS EXCLUSIVE. Each try waits 50 ms at most; between tries there are growing
  * pauses with jitter. A lost connection is tried again too: `work` must first look whether it was done already.
  *
+ * @param before locks what its readers lock before the table, within the same 50 ms each; true when it did, which counts as locked
  * @throws BusyError `table_locked` naming who holds the table, after a minute
  */
 export async function withTableLock<T>(
@@ -35,6 +36,7 @@ export async function withTableLock<T>(
   table: Pick<TableInfo, 'oid' | 'schema' | 'name'>,
   step: Step,
   work: (tx: Queryable) => Promise<T>,
+  before?: (tx: Queryable) => Promise<boolean>,
 ): Promise<Locked<T>> {
   const started = performance.now();
   const name = quoteQualified(table.schema, table.name);
@@ -46,8 +48,10 @@ export async function withTableLock<T>(
         async (tx) => {
           await tx.query(`LOCK TABLE ONLY ${name} IN SHARE UPDATE EXCLUSIVE MODE`);
           await tx.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`);
+          const beganAt = performance.now();
+          const holds = (await before?.(tx)) ?? false;
           await tx.query(`LOCK TABLE ONLY ${name} IN ACCESS EXCLUSIVE MODE`);
-          lockedAt = performance.now();
+          lockedAt = holds ? beganAt : performance.now();
           return work(tx);
         },
         { lockTimeoutMs: VACUUM_YIELDS_MS, statementTimeoutMs: STATEMENT_TIMEOUT_MS },

@@ -6,8 +6,9 @@ import { quoteQualified } from '../sql/identifiers.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { type MigrationRecord, readRecord } from '../state/records.ts';
 import { dropIndexConcurrently } from './build-index.ts';
-import { withTableLock } from './lock-table.ts';
+import { type Locked, withTableLock } from './lock-table.ts';
 import { countMissing, createPendingIndex, type MissingRows } from './missing-rows.ts';
+import { createViews, type DroppedView, dropViews } from './recreate-views.ts';
 
 /** Rounds in which nothing may be missing; after them a few rows are accepted where the column is nullable. */
 const STRICT_ROUNDS = 8;
@@ -25,6 +26,8 @@ export interface ExchangeResult {
 export const NOTHING_DONE: ExchangeResult = { attempts: 0, lockedMs: 0, stragglers: 0 };
 
 export interface Settlement {
+  /** The name that is exchanged: plain views over it are dropped and made again. */
+  readonly column: string;
   /** Read anew in every round: the first rows of an empty table bring the model with them. */
   readonly missing: () => Promise<MissingRows>;
   /** Fills missing rows, outside any lock; undefined when nothing can. */
@@ -71,8 +74,7 @@ export async function settleExchange(
       missing = await settlement.missing();
       if (missing.indexed !== indexed) pendingIndex = await createPendingIndex(ctx, missing);
       indexed = missing.indexed;
-      const look = { missing, accepted, pendingIndex };
-      const locked = await withTableLock(ctx, table, 'cut-over', (tx) => tryOnce(ctx, tx, settlement, table, look));
+      const locked = await lockAndTry(ctx, table, settlement, { missing, accepted, pendingIndex });
       attempts += locked.attempts;
       count = locked.value.missing;
       if (!locked.value.happened) {
@@ -99,6 +101,45 @@ interface Look {
   readonly missing: MissingRows;
   readonly accepted: number;
   readonly pendingIndex: string | undefined;
+}
+
+/** Rolls the transaction back where nothing is exchanged: it may have dropped views. */
+class NothingExchanged extends Error {
+  readonly attempt: Attempt;
+
+  constructor(attempt: Attempt) {
+    super('nothing was exchanged');
+    this.attempt = attempt;
+  }
+}
+
+async function lockAndTry(
+  ctx: MigrationContext,
+  table: Pick<TableInfo, 'oid' | 'schema' | 'name'>,
+  settlement: Settlement,
+  look: Look,
+): Promise<Locked<Attempt>> {
+  let views: readonly DroppedView[] = [];
+  try {
+    return await withTableLock(
+      ctx,
+      table,
+      'cut-over',
+      async (tx) => {
+        const attempt = await tryOnce(ctx, tx, settlement, table, look);
+        if (views.length > 0 && (!attempt.happened || attempt.before)) throw new NothingExchanged(attempt);
+        await createViews(tx, views);
+        return attempt;
+      },
+      async (tx) => {
+        views = await dropViews(ctx, tx, table, settlement.column);
+        return views.length > 0;
+      },
+    );
+  } catch (error) {
+    if (!(error instanceof NothingExchanged)) throw error;
+    return { value: error.attempt, attempts: 1, lockedMs: 0 };
+  }
 }
 
 async function tryOnce(
