@@ -55,4 +55,6 @@ export { type RestoreOptions, type RestoreResult, restore } from './steps/restor
 export { type UndoCutOverResult, undoCutOver } from './steps/undo-cut-over.ts';
 export { undoExpand } from './steps/undo-expand.ts';
 export { undoFill } from './steps/undo-fill.ts';
+export { type ListedBackup, listBackups } from './swap/list-backups.ts';
+export { type PruneResult, pruneBackups } from './swap/prune-backups.ts';
 export { verifyBackup } from './swap/read-backup.ts';

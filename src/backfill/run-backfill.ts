@@ -48,6 +48,7 @@ async function walkUntilDone(job: BackfillJob, reporter: Reporter): Promise<numb
     stopIfAborted(job);
     if (cursor === null && (await isComplete(job, walked, pass))) return pass;
     warn(walked, pass);
+    job.afterWalk?.(walked);
     fruitless = walked.progressed === 0 && cursor === null ? fruitless + 1 : 0;
     if (fruitless > MAX_FRUITLESS_PASSES) throw keptBack(job, walked.rows);
     cursor = null;

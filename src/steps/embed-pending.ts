@@ -29,6 +29,7 @@ export async function embedPending(
   ctx: MigrationContext,
   lease: Lease,
   provider: LazyProvider,
+  afterWalk?: BackfillJob['afterWalk'],
 ): Promise<BackfillResult | undefined> {
   const resolved = await resolveMigration(ctx);
   const known = await recordedModel(ctx, resolved);
@@ -43,7 +44,7 @@ export async function embedPending(
   if (!pending) return undefined;
   await takeBackBackups(ctx, resolved, modelId, lease);
   try {
-    const result = await backfill(ctx, lease, opened, modelId, watch);
+    const result = await backfill(ctx, lease, opened, modelId, { watch, afterWalk });
     await watch?.finish();
     return result;
   } catch (error) {
@@ -79,7 +80,7 @@ async function backfill(
   lease: Lease,
   provider: EmbeddingProvider,
   modelId: number,
-  watch: ModelWatch | undefined,
+  { watch, afterWalk }: { readonly watch: ModelWatch | undefined; readonly afterWalk: BackfillJob['afterWalk'] },
 ): Promise<BackfillResult> {
   const { definition } = ctx;
   const { record, table, target, extension } = await resolveMigration(ctx);
@@ -108,6 +109,7 @@ async function backfill(
     rowsDone,
     rowsTotal,
     signal: ctx.signal,
+    afterWalk,
     onCheckpoint: (checkpoint) => keep(checkpoint, checkpoint.cursor),
   });
   await keep(result, null);

@@ -42,7 +42,7 @@ export interface Settlement {
   readonly keepsNotNull?: (tx: Queryable, missing: MissingRows) => Promise<boolean>;
   readonly apply: (tx: Queryable, table: TableInfo, record: MigrationRecord, keepNotNull: boolean) => Promise<void>;
   /** The error for rows that stay missing. */
-  readonly refuse: (count: number) => Error;
+  readonly refuse: (count: number, looks: readonly number[]) => Error;
 }
 
 /** Accepts nothing at first, then `limit`: used by both ways where the column is nullable. */
@@ -66,6 +66,7 @@ export async function settleExchange(
   try {
     let attempts = 0;
     let count = 0;
+    const looks: number[] = [];
     for (let round = 1; round <= STRICT_ROUNDS + 1; round++) {
       const accepted = settlement.accept(round <= STRICT_ROUNDS);
       count = await countMissing(ctx.db, missing, Math.max(accepted, 1_000) + 1);
@@ -77,6 +78,7 @@ export async function settleExchange(
       const locked = await lockAndTry(ctx, table, settlement, { missing, accepted, pendingIndex });
       attempts += locked.attempts;
       count = locked.value.missing;
+      looks.push(count);
       if (!locked.value.happened) {
         if (settlement.catchUp === undefined) break;
         continue;
@@ -84,7 +86,7 @@ export async function settleExchange(
       happened = true;
       return { attempts: locked.value.before ? 0 : attempts, lockedMs: locked.lockedMs, stragglers: count };
     }
-    throw settlement.refuse(count);
+    throw settlement.refuse(count, looks);
   } finally {
     if (pendingIndex !== undefined && !happened) await dropQuietly(ctx, table.schema, pendingIndex);
   }
