@@ -12,6 +12,7 @@ export * from './errors.ts';
 export { type DoctorCheck, type DoctorOptions, type DoctorReport, doctor } from './inspect/doctor.ts';
 export { readFacts, type TableFacts } from './inspect/facts.ts';
 export type { Finding } from './inspect/finding.ts';
+export { type DependentsReport, listDependents } from './inspect/list-dependents.ts';
 export { type PreflightReport, preflight } from './inspect/preflight.ts';
 export { readStatus, type Status } from './inspect/status.ts';
 export { type VerifyOptions, type VerifyReport, verify } from './inspect/verify.ts';
@@ -56,4 +57,6 @@ export { type RestoreOptions, type RestoreResult, restore } from './steps/restor
 export { type UndoCutOverResult, undoCutOver } from './steps/undo-cut-over.ts';
 export { undoExpand } from './steps/undo-expand.ts';
 export { undoFill } from './steps/undo-fill.ts';
+export { type ListedBackup, listBackups } from './swap/list-backups.ts';
+export { type PruneResult, pruneBackups } from './swap/prune-backups.ts';
 export { verifyBackup } from './swap/read-backup.ts';

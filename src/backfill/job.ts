@@ -1,6 +1,7 @@
 import type { MigrationContext } from '../state/context.ts';
 import type { Throttle } from '../throttle/start-throttle.ts';
 import type { Checkpoint, VectorSource } from './types.ts';
+import type { Walked } from './walk.ts';
 import type { WriteTarget } from './write-batch.ts';
 import type { WriteSize } from './write-size.ts';
 
@@ -14,6 +15,8 @@ export interface BackfillJob {
   readonly rowsDone: number;
   readonly rowsTotal: number | undefined;
   readonly signal: AbortSignal | undefined;
+  /** Called after a walk that was not the last one; a throw ends the run, what is written stays. */
+  readonly afterWalk?: ((walked: Walked) => void) | undefined;
   /** Called a few times a second with what to keep for the next start. */
   readonly onCheckpoint: ((checkpoint: Checkpoint) => Promise<void>) | undefined;
 }

@@ -54,6 +54,7 @@ async function walkUntilDone(job: RunningJob, reporter: Reporter): Promise<numbe
     stopIfAborted(job);
     if (cursor === null && (await isComplete(job, walked, pass))) return pass;
     warn(walked, pass);
+    job.afterWalk?.(walked);
     fruitless = walked.progressed === 0 && cursor === null ? fruitless + 1 : 0;
     if (fruitless > MAX_FRUITLESS_PASSES) throw keptBack(job, walked.rows);
     cursor = null;

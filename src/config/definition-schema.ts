@@ -95,6 +95,7 @@ export const definitionSchema = z.strictObject(
     oldColumn: oneOf(['keep', 'drop']).default('keep'),
     retentionDays: wholeNumber(0, 3650).default(7),
     userTriggers: oneOf(['refuse', 'fire']).default('refuse'),
+    recreateViews: z.boolean(expected('true or false')).default(false),
     from: modelReferenceSchema.optional(),
   },
   expected('an object with id, table, text, column, model and dimensions'),

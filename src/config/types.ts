@@ -55,6 +55,8 @@ export interface MigrationDefinition extends ModelReference {
   readonly retentionDays: number;
   /** `fire` lets the table's own UPDATE triggers run for every row of the backfill. */
   readonly userTriggers: 'refuse' | 'fire';
+  /** Drops plain views over the column and makes them again within the exchange's transaction; without it they are refused. */
+  readonly recreateViews: boolean;
   /** The old model, where it is known: fills rows without an old vector when going back. */
   readonly from: ModelReference | undefined;
 }
@@ -153,6 +155,8 @@ export interface RuntimeSettings {
   readonly backup: 'auto' | 'none';
   readonly backupDir: string;
   readonly rollback: 'refuse' | 'accept-missing';
+  /** As `recreateViews` of the definition, for one run: `REEMBED_RECREATE_VIEWS`, `--recreate-views`. */
+  readonly recreateViews: boolean;
   /** Seconds without a heartbeat after which another process may take over (10): `REEMBED_LEASE_SECONDS`. */
   readonly leaseSeconds: number;
   readonly remote: RemoteSettings;

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { to as copyTo } from 'pg-copy-streams';
 import { connectionError, describeConnection } from './connection-error.ts';
 import { typeParsers } from './type-parsers.ts';
 import type { ConnectionSettings, Database, Queryable, QueryResult, Session, TransactionOptions } from './types.ts';
@@ -139,6 +140,12 @@ async function openSession(settings: ConnectionSettings, statementTimeoutMs: num
       const socket = client as pg.Client & { ref(): void; unref(): void };
       if (keep) socket.ref();
       else socket.unref();
+    },
+    async *copyOut(sql) {
+      const stream = client.query(copyTo(sql));
+      // Whoever reads it meets its errors; one that comes later, when the session is closed, is nobody's.
+      stream.on('error', () => undefined);
+      yield* stream;
     },
     close: () => client.end(),
   };

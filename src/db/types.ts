@@ -15,6 +15,11 @@ export interface Session extends Queryable {
   readonly pid: number;
   /** Whether this connection alone keeps the process running (it does, unless said otherwise). */
   keepProcess(keep: boolean): void;
+  /**
+   * What a `COPY … TO STDOUT` sends, as it comes; the server waits where it is read slowly. One that is not read to its end leaves the
+   * session of no use but to be closed. Not on the embedded database.
+   */
+  copyOut(sql: string): AsyncIterable<Buffer>;
   close(): Promise<void>;
 }
 

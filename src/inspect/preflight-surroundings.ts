@@ -1,5 +1,5 @@
 import type { TableInfo } from '../db/catalog-types.ts';
-import { readDependents } from '../db/dependents.ts';
+import { type Dependent, readDependents } from '../db/dependents.ts';
 import type { Queryable } from '../db/types.ts';
 import { tableTreeSql } from '../sql/relation-size.ts';
 import type { MigrationContext } from '../state/context.ts';
@@ -68,8 +68,10 @@ async function dependentFindings(ctx: MigrationContext, table: TableInfo): Promi
     dependent.bound
       ? warningFinding(
           'dependent_bound',
-          `The ${dependent.kind} "${dependent.name}" is bound to ${column} itself and would go on reading the old vectors: 007 refuses while it is there.`,
-          'Drop it just before 007 and create it again after it.',
+          dependent.depth > 1
+            ? `The ${dependent.kind} "${dependent.name}" reads a view that is bound to ${column} and goes with it: 007 refuses while it is there.`
+            : `The ${dependent.kind} "${dependent.name}" is bound to ${column} itself and would go on reading the old vectors: 007 refuses while it is there.`,
+          wayOn(dependent),
         )
       : warningFinding(
           'dependent_mentions',
@@ -77,6 +79,14 @@ async function dependentFindings(ctx: MigrationContext, table: TableInfo): Promi
           `Check that it takes vectors of ${ctx.definition.dimensions} dimensions.`,
         ),
   );
+}
+
+function wayOn({ kind }: Dependent): string {
+  const script =
+    '"reembed swap --print-dependents" prints the SQL that drops it before 007 and makes it again after it';
+  return kind === 'view'
+    ? `With --recreate-views (REEMBED_RECREATE_VIEWS=1, recreateViews: true) 007 makes it again itself; ${script}.`
+    : `${script}.`;
 }
 
 /**

@@ -8,20 +8,28 @@ import { tableSql, textHashSql, type VectorTarget } from './target.ts';
  */
 export function backupWindowSql(target: VectorTarget, options: { readonly afterCursor: boolean }): string {
   const names = target.key.map((column) => `t.${quoteIdentifier(column.name)}`);
-  const send = quoteQualified(target.vectorSchema, `${target.vectorType}_send`);
   const limit = options.afterCursor ? target.key.length + 1 : 1;
+  return [
+    ...backupRowsSql(target),
+    ...(options.afterCursor ? [`WHERE ${afterCursorSql(target)}`] : []),
+    `ORDER BY ${names.join(', ')} LIMIT $${limit}::bigint`,
+  ].join('\n');
+}
+
+/** All rows with the same fields, in the order in which they lie: sorting them would write them to disk once more. */
+export function backupCopySql(target: VectorTarget): string {
+  return `COPY (${backupRowsSql(target).join('\n')}) TO STDOUT (FORMAT binary)`;
+}
+
+function backupRowsSql(target: VectorTarget): string[] {
+  const send = quoteQualified(target.vectorSchema, `${target.vectorType}_send`);
   const columns = [
-    ...names.map((name, i) => `${name}::text AS k${i}`),
+    ...target.key.map((column, i) => `t.${quoteIdentifier(column.name)}::text AS k${i}`),
     `${textHashSql(target.text, 't')} AS text_hash`,
     `${send}(t.${quoteIdentifier(target.column)}) AS vector`,
     ...provenanceColumnsSql(target),
   ];
-  return [
-    `SELECT ${columns.join(', ')}`,
-    `FROM ${tableSql(target)} t`,
-    ...(options.afterCursor ? [`WHERE ${afterCursorSql(target)}`] : []),
-    `ORDER BY ${names.join(', ')} LIMIT $${limit}::bigint`,
-  ].join('\n');
+  return [`SELECT ${columns.join(', ')}`, `FROM ${tableSql(target)} t`];
 }
 
 function provenanceColumnsSql(target: VectorTarget): string[] {

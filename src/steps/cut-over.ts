@@ -1,10 +1,11 @@
+import { refuseUnsettled } from '../backfill/refuse-unsettled.ts';
 import { readTableByOid } from '../db/catalog.ts';
 import { tableSql } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { assertLease, type Lease } from '../state/lease.ts';
 import type { NewIndex } from '../state/records.ts';
 import { oldVectorTarget, resolveMigration } from '../state/resolve.ts';
-import { backupColumn } from '../swap/backup.ts';
+import { backupColumn, warnWithoutBackup } from '../swap/backup.ts';
 import { buildIndexes } from '../swap/build-indexes.ts';
 import { checkExchange } from '../swap/check-exchange.ts';
 import { exchange } from '../swap/exchange.ts';
@@ -49,7 +50,8 @@ async function cutOverLeased(ctx: MigrationContext, lease: Lease, provider: Lazy
   let lockedMs: number | undefined;
   if (record.active === 'old') {
     await consultGate(ctx);
-    await fillLeased(ctx, lease, provider);
+    const settles = refuseUnsettled(`${table.schema}.${table.name}`, ctx.definition.model);
+    await fillLeased(ctx, lease, provider, settles);
     lockedMs = await exchangeColumns(ctx, lease, provider);
   }
   // From here on the application serves the new vectors; the rest is repeated until it is done.
@@ -82,7 +84,10 @@ async function exchangeColumns(ctx: MigrationContext, lease: Lease, provider: La
   const built = { ...resolved, table: await readTableByOid(db, resolved.record.tableOid) };
   const { lockedMs } = await exchange(ctx, built, {
     newIndexes,
-    catchUp: async () => void (await embedPending(ctx, lease, provider)),
+    catchUp: async () => {
+      const settles = refuseUnsettled(`${built.table.schema}.${built.table.name}`, definition.model);
+      await embedPending(ctx, lease, provider, settles);
+    },
     guard: (tx) => assertLease(tx, runtime.stateSchema, definition.id, lease.token),
   });
   return lockedMs;
@@ -91,7 +96,8 @@ async function exchangeColumns(ctx: MigrationContext, lease: Lease, provider: La
 async function backupOld(ctx: MigrationContext): Promise<void> {
   const { record, table, extension } = await resolveMigration(ctx);
   const old = oldVectorTarget(record, table, extension, ctx.runtime.stateSchema);
-  if (old === undefined || ctx.runtime.backup === 'none') return;
+  if (old === undefined) return;
+  if (ctx.runtime.backup === 'none') return warnWithoutBackup(ctx, old);
   const resolved = await resolveMigration(ctx);
   await backupColumn(ctx, resolved, { column: old, directory: ctx.runtime.backupDir, reason: 'drop-old-column' });
 }

@@ -32,6 +32,7 @@ export async function embedPending(
   ctx: MigrationContext,
   lease: Lease,
   provider: LazyProvider,
+  afterWalk?: BackfillJob['afterWalk'],
 ): Promise<BackfillResult | undefined> {
   const resolved = await resolveMigration(ctx);
   const known = await recordedModel(ctx, resolved);
@@ -48,7 +49,7 @@ export async function embedPending(
   if (!pending) return undefined;
   await takeBackBackups(ctx, resolved, modelId, lease);
   try {
-    const result = await backfill(ctx, lease, opened, modelId, watch);
+    const result = await backfill(ctx, lease, opened, modelId, { watch, afterWalk });
     await watch?.finish();
     return result;
   } catch (error) {
@@ -84,7 +85,7 @@ async function backfill(
   lease: Lease,
   provider: EmbeddingProvider,
   modelId: number,
-  watch: ModelWatch | undefined,
+  { watch, afterWalk }: { readonly watch: ModelWatch | undefined; readonly afterWalk: BackfillJob['afterWalk'] },
 ): Promise<BackfillResult> {
   const { definition } = ctx;
   const { record, table, target, extension } = await resolveMigration(ctx);
@@ -113,6 +114,7 @@ async function backfill(
     rowsDone,
     rowsTotal,
     signal: ctx.signal,
+    afterWalk,
     onCheckpoint: (checkpoint) => keep(checkpoint, checkpoint.cursor),
   });
   await keep(result, null);

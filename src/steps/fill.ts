@@ -1,3 +1,4 @@
+import type { BackfillJob } from '../backfill/job.ts';
 import type { BackfillResult } from '../backfill/types.ts';
 import { IntegrityError } from '../errors.ts';
 import { type RowTally, tallyRows } from '../inspect/row-counts.ts';
@@ -50,12 +51,17 @@ async function fillMissing(ctx: MigrationContext, lease: Lease, provider: LazyPr
   return { step: 'fill', changed: run !== undefined, rows, run };
 }
 
-/** The same under a lease that is already held: 007's catch-up. */
-export async function fillLeased(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<FillResult> {
+/** The same under a lease that is already held: 007's catch-up, which gives `afterWalk` to end where it cannot settle. */
+export async function fillLeased(
+  ctx: MigrationContext,
+  lease: Lease,
+  provider: LazyProvider,
+  afterWalk?: BackfillJob['afterWalk'],
+): Promise<FillResult> {
   await ensureTrigger(ctx, await resolveMigration(ctx));
   await finishUndo(ctx, 'fill', () => fillOld(ctx, lease));
   await retryQuarantined(ctx);
-  const run = await embedPending(ctx, lease, provider);
+  const run = await embedPending(ctx, lease, provider, afterWalk);
   const { record, target } = await resolveMigration(ctx);
   const rows = await tallyRows(ctx.db, target, record.modelId, record.id);
   await refuseQuarantined(ctx, rows);

@@ -8,7 +8,7 @@ import { assertLease, type Lease } from '../state/lease.ts';
 import { clearQuarantine } from '../state/quarantine.ts';
 import { updateRecord } from '../state/records.ts';
 import { findRecord, resolveMigration } from '../state/resolve.ts';
-import { backupColumn } from '../swap/backup.ts';
+import { backupColumn, warnWithoutBackup } from '../swap/backup.ts';
 import { withTableLock } from '../swap/lock-table.ts';
 import { createTrigger } from './expand.ts';
 import { withLease } from './with-lease.ts';
@@ -43,8 +43,12 @@ async function undoFillLeased(ctx: MigrationContext, lease: Lease): Promise<numb
     );
   }
   const { done } = await tallyRows(db, target, record.modelId, record.id);
-  if (done >= BACKUP_FROM_ROWS && runtime.backup === 'auto') {
-    await backupColumn(ctx, resolved, { column: target, directory: runtime.backupDir, reason: 'undo-fill' });
+  if (done >= BACKUP_FROM_ROWS) {
+    if (runtime.backup === 'none') warnWithoutBackup(ctx, target);
+    else {
+      const directory = runtime.backupDir;
+      await backupColumn(ctx, resolved, { column: target, directory, reason: 'undo-fill' });
+    }
   }
   await withTableLock(ctx, table, 'fill', async (tx) => {
     await assertLease(tx, runtime.stateSchema, definition.id, lease.token);

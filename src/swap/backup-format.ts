@@ -63,6 +63,22 @@ export interface BackupRow {
   readonly at: string | null;
 }
 
+/** Frames of rows, one behind the other. */
+export interface EncodedRows {
+  readonly bytes: Buffer;
+  readonly rows: number;
+  /** Of them without a vector. */
+  readonly nullVectors: number;
+}
+
+export function encodeRows(rows: readonly BackupRow[], hasProvenance: boolean): EncodedRows {
+  return {
+    bytes: Buffer.concat(rows.map((row) => encodeRow(row, hasProvenance))),
+    rows: rows.length,
+    nullVectors: rows.filter((row) => row.vector === null).length,
+  };
+}
+
 export function encodeHeader(header: BackupHeader): Buffer {
   const json = Buffer.from(JSON.stringify(header), 'utf8');
   const length = Buffer.alloc(4);

@@ -1,6 +1,6 @@
 import { isAbsolute, resolve } from 'node:path';
-import type { Queryable } from '../db/types.ts';
-import { backupWindowSql } from '../sql/backup.ts';
+import type { Queryable, Session } from '../db/types.ts';
+import { backupCopySql, backupWindowSql } from '../sql/backup.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
 import { bareSql, textName } from '../sql/text-source.ts';
@@ -9,12 +9,21 @@ import { recordEvent } from '../state/events.ts';
 import { readModel } from '../state/models.ts';
 import { readRecord, type SavedBackup, updateRecord } from '../state/records.ts';
 import type { ResolvedMigration } from '../state/resolve.ts';
-import { BACKUP_FORMAT, BACKUP_VERSION, type BackupHeader, type BackupRow } from './backup-format.ts';
+import {
+  BACKUP_FORMAT,
+  BACKUP_VERSION,
+  type BackupHeader,
+  type BackupRow,
+  type EncodedRows,
+  encodeRows,
+} from './backup-format.ts';
+import { copyFrames } from './copy-frames.ts';
 import { writeBackupFile } from './write-backup.ts';
 
 /** Bytes of vectors read in one statement; they arrive as hex, twice as many. */
 const WINDOW_BYTES = 8 * 1024 * 1024;
 const MAX_WINDOW_ROWS = 2_000;
+const TELL_ROWS = 2_000;
 
 export interface BackupOptions {
   readonly column: VectorTarget;
@@ -24,9 +33,9 @@ export interface BackupOptions {
 }
 
 /**
- * Writes every row's key, vector and provenance into a compressed, checksummed file of mode 0600 and notes it in the record. On a server all
- * of it is one snapshot; on the embedded database, which has one session for everybody, rows are read in windows without a transaction.
- * Memory is bounded by a window.
+ * Writes every row's key, vector and provenance into a compressed, checksummed file of mode 0600 and notes it in the record. On a server it is
+ * one binary COPY in one snapshot; on the embedded database, which has one session for everybody and no COPY, rows are read in windows without a
+ * transaction. Memory is bounded by a window, or by what the streams hold.
  *
  * @throws ReembedError `backup_failed` (disk full, no rights), InterruptedError; no partial file is left behind
  */
@@ -39,9 +48,10 @@ export async function backupColumn(
   const name = `${column.schema}.${column.table}.${column.column}`;
   ctx.onProgress({ kind: 'step', step: 'backup', message: `Backing up ${name}` });
   const directory = isAbsolute(options.directory) ? options.directory : resolve(options.directory);
-  const { path, manifest } = await withSnapshot(ctx, async (db) => {
+  const { path, manifest } = await withSnapshot(ctx, async (db, session) => {
     const header = await describeBackup(ctx, db, resolved, options);
-    return writeBackupFile(directory, header, readRows(ctx, db, column, resolved.table.estimatedRows));
+    const rows = session === undefined ? readWindows(ctx, db, column) : copyRows(session, column);
+    return writeBackupFile(directory, header, watched(ctx, rows, resolved.table.estimatedRows));
   });
   const saved: SavedBackup = {
     path,
@@ -54,15 +64,31 @@ export async function backupColumn(
   return saved;
 }
 
-async function withSnapshot<T>(ctx: MigrationContext, work: (db: Queryable) => Promise<T>): Promise<T> {
-  if (ctx.db.embedded) return work(ctx.db);
-  return ctx.db.transaction(async (tx) => {
-    await tx.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY');
-    // A slow disk makes this transaction wait between its windows; the time limits of the server are not meant for it.
-    await tx.query("SET LOCAL idle_in_transaction_session_timeout = '15min'");
-    await tx.query('SET LOCAL statement_timeout = 0');
-    return work(tx);
-  });
+/** Says what `REEMBED_BACKUP=none` does at the moment when it does it. */
+export function warnWithoutBackup(ctx: Pick<MigrationContext, 'onProgress'>, column: VectorTarget): void {
+  const name = `${column.schema}.${column.table}.${column.column}`;
+  const message = `The vectors of ${name} go without a backup, as REEMBED_BACKUP=none says: nothing brings them back.`;
+  ctx.onProgress({ kind: 'warning', message });
+}
+
+/** On a server a session of its own in one snapshot; the embedded database has one session for everybody. */
+async function withSnapshot<T>(
+  ctx: MigrationContext,
+  work: (db: Queryable, session: Session | undefined) => Promise<T>,
+): Promise<T> {
+  if (ctx.db.embedded) return work(ctx.db, undefined);
+  const session = await ctx.db.openSession();
+  try {
+    await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    // A slow disk makes the server wait; its time limits are not meant for that.
+    await session.query("SET LOCAL idle_in_transaction_session_timeout = '15min'");
+    await session.query('SET LOCAL statement_timeout = 0');
+    const result = await work(session, session);
+    await session.query('COMMIT');
+    return result;
+  } finally {
+    await session.close().catch(() => undefined);
+  }
 }
 
 async function describeBackup(
@@ -118,29 +144,51 @@ async function readLsn(db: Queryable): Promise<string | null> {
 
 type BackupRecordRow = Record<string, unknown>;
 
-async function* readRows(
-  ctx: MigrationContext,
+function copyRows(session: Session, column: VectorTarget): AsyncIterable<EncodedRows> {
+  return copyFrames(session.copyOut(backupCopySql(column)), column.key.length + 1);
+}
+
+/** Windows by keyset: what the embedded database can do instead of a COPY. */
+export async function* readWindows(
+  ctx: Pick<MigrationContext, 'signal'>,
   db: Queryable,
   column: VectorTarget,
-  estimatedRows: number,
-): AsyncGenerator<BackupRow[]> {
+): AsyncGenerator<EncodedRows> {
   const limit = windowRows(column);
-  const started = Date.now();
   let cursor: readonly string[] | undefined;
-  let done = 0;
   for (;;) {
     throwIfStopped(ctx, 'backup');
     const sql = backupWindowSql(column, { afterCursor: cursor !== undefined });
     const { rows } = await db.query<BackupRecordRow>(sql, [...(cursor ?? []), limit]);
     const batch = rows.map((row) => toBackupRow(row, column.key.length));
-    yield batch;
-    done += batch.length;
-    const total = Math.max(done, estimatedRows);
-    const rate = done / Math.max(0.001, (Date.now() - started) / 1000);
-    ctx.onProgress({ kind: 'rows', done, total, rate, etaSeconds: rate > 0 ? (total - done) / rate : undefined });
+    yield encodeRows(batch, column.provenance !== undefined);
     if (batch.length < limit) return;
     cursor = batch.at(-1)?.key;
   }
+}
+
+/** The same rows, with progress told and the signal looked at between them. */
+async function* watched(
+  ctx: MigrationContext,
+  batches: AsyncIterable<EncodedRows>,
+  estimatedRows: number,
+): AsyncGenerator<EncodedRows> {
+  const started = Date.now();
+  let done = 0;
+  let told = 0;
+  const tell = (): void => {
+    const total = Math.max(done, estimatedRows);
+    const rate = done / Math.max(0.001, (Date.now() - started) / 1000);
+    ctx.onProgress({ kind: 'rows', done, total, rate, etaSeconds: rate > 0 ? (total - done) / rate : undefined });
+    told = done;
+  };
+  for await (const batch of batches) {
+    throwIfStopped(ctx, 'backup');
+    yield batch;
+    done += batch.rows;
+    if (done - told >= TELL_ROWS) tell();
+  }
+  tell();
 }
 
 /** Rows read or written at once, by the size of a vector. */

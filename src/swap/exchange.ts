@@ -53,6 +53,7 @@ export async function exchange(
   };
   const accept = acceptAfterStrictRounds(notNull ? 0 : (options.acceptPending ?? ACCEPT_PENDING));
   return settleExchange(ctx, table, {
+    column: record.column,
     missing,
     catchUp: options.catchUp,
     accept,
@@ -62,7 +63,7 @@ export async function exchange(
       const newIndexes = options.newIndexes ?? present.newIndexes;
       return applySwap(ctx, tx, { ...fresh, table: now, record: { ...present, newIndexes } });
     },
-    refuse: (count) => cannotCatchUp(table, record, count, notNull),
+    refuse: (count, looks) => cannotCatchUp(table, record, { count, looks, notNull }),
   });
 }
 
@@ -119,15 +120,22 @@ export async function readNow(tx: Queryable): Promise<string> {
   return rows[0]?.now ?? new Date().toISOString();
 }
 
-function cannotCatchUp(table: TableInfo, record: MigrationRecord, count: number, notNull: boolean): BusyError {
+interface Unsettled {
+  readonly count: number;
+  /** Rows missing at each look under the lock. */
+  readonly looks: readonly number[];
+  readonly notNull: boolean;
+}
+
+function cannotCatchUp(table: TableInfo, record: MigrationRecord, { count, looks, notNull }: Unsettled): BusyError {
   const why = notNull ? `, and "${record.column}" is NOT NULL, so that none may be left over` : '';
   return new BusyError(
     'cannot_catch_up',
-    `${table.schema}.${table.name} still had ${count} ${plural(count, 'row')} without a new vector at every look under the lock${why}.`,
+    `${table.schema}.${table.name} still had ${count} ${plural(count, 'row')} without a new vector at every look under the lock${why}; the looks found ${looks.join(', ')}.`,
     {
       step: 'cut-over',
       hint: 'Look at them with "reembed status", pause the writers or wait for a quieter hour, then run the same command again.',
-      context: { pending: count },
+      context: { pending: count, looks },
     },
   );
 }

@@ -7,6 +7,7 @@ import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
 import { type MigrationRecord, readRecord, updateRecord } from '../state/records.ts';
 import { oldVectorTarget, type ResolvedMigration, resolveMigration } from '../state/resolve.ts';
+import { warnWithoutBackup } from './backup.ts';
 import { refuseBoundDependents } from './check-dependents.ts';
 import { readNow } from './exchange.ts';
 import { withTableLock } from './lock-table.ts';
@@ -42,8 +43,9 @@ export async function finalizeSwap(
   const kept = oldVectorTarget(record, table, resolved.extension, ctx.runtime.stateSchema);
   if (kept !== undefined) {
     if (options.now !== true) await refuseWithinRetention(ctx, record);
-    await refuseBoundDependents(ctx, table, kept.column);
-    if (ctx.runtime.backup !== 'none') await options.backup?.();
+    await refuseBoundDependents(ctx, table, kept.column, 'finalize');
+    if (ctx.runtime.backup === 'none') warnWithoutBackup(ctx, kept);
+    else await options.backup?.();
   }
   await withTableLock(ctx, table, 'finalize', async (tx) => {
     await options.guard?.(tx);

@@ -31,6 +31,7 @@ export interface Locked<T> {
  * Runs `work` in a transaction that holds the table, with all its partitions, under ACCESS EXCLUSIVE. Each try waits 50 ms at most; between
  * tries there are growing pauses with jitter. A lost connection is tried again too: `work` must first look whether it was done already.
  *
+ * @param before locks what its readers lock before the table, within the same 50 ms each; true when it did, which counts as locked
  * @throws BusyError `table_locked` naming who holds the table, after a minute
  */
 export async function withTableLock<T>(
@@ -38,16 +39,19 @@ export async function withTableLock<T>(
   table: Pick<TableInfo, 'oid' | 'schema' | 'name'>,
   step: Step,
   work: (tx: Queryable) => Promise<T>,
+  before?: (tx: Queryable) => Promise<boolean>,
 ): Promise<Locked<T>> {
   const name = quoteQualified(table.schema, table.name);
   return withLocks(ctx, table, step, async (tx, { partitioned }) => {
     // Not ONLY: whoever comes through the table waits at its top while the partitions, in the order that writers take them, come free.
     await tx.query(`LOCK TABLE ${name} IN SHARE UPDATE EXCLUSIVE MODE`);
     await tx.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`);
+    const began = performance.now();
+    const holds = (await before?.(tx)) ?? false;
     if (partitioned) await tx.query(`SET LOCAL statement_timeout = ${ALL_PARTITIONS_MS}`);
     await tx.query(`LOCK TABLE ${name} IN ACCESS EXCLUSIVE MODE`);
     if (partitioned) await tx.query(`SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS}`);
-    return work;
+    return { work, since: holds ? began : performance.now() };
   });
 }
 
@@ -64,9 +68,17 @@ export async function withBriefLocks<T>(
 ): Promise<T> {
   const { value } = await withLocks(ctx, table, step, async (tx) => {
     await tx.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`);
-    return work;
+    return { work, since: performance.now() };
   });
   return value;
+}
+
+/** Locks that were taken. */
+interface Taken<T> {
+  /** What is to be done under them. */
+  readonly work: (tx: Queryable) => Promise<T>;
+  /** Since when somebody may wait for them. */
+  readonly since: number;
 }
 
 /** @param lock takes the locks, and may be tried again where it runs out of time; what it returns is run under them */
@@ -74,7 +86,7 @@ async function withLocks<T>(
   ctx: MigrationContext,
   table: Pick<TableInfo, 'oid' | 'schema' | 'name'>,
   step: Step,
-  lock: (tx: Queryable, about: { readonly partitioned: boolean }) => Promise<(tx: Queryable) => Promise<T>>,
+  lock: (tx: Queryable, about: { readonly partitioned: boolean }) => Promise<Taken<T>>,
 ): Promise<Locked<T>> {
   const started = performance.now();
   for (let attempts = 1; ; attempts++) {
@@ -83,9 +95,9 @@ async function withLocks<T>(
     try {
       const value = await ctx.db.transaction(
         async (tx) => {
-          const work = await lock(tx, { partitioned: await isPartitioned(tx, table.oid) });
-          lockedAt = performance.now();
-          return work(tx);
+          const taken = await lock(tx, { partitioned: await isPartitioned(tx, table.oid) });
+          lockedAt = taken.since;
+          return taken.work(tx);
         },
         { lockTimeoutMs: VACUUM_YIELDS_MS, statementTimeoutMs: STATEMENT_TIMEOUT_MS },
       );

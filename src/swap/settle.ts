@@ -6,8 +6,9 @@ import { quoteQualified } from '../sql/identifiers.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { type MigrationRecord, readRecord } from '../state/records.ts';
 import { dropIndexConcurrently } from './build-index.ts';
-import { withTableLock } from './lock-table.ts';
+import { type Locked, withTableLock } from './lock-table.ts';
 import { countMissing, createPendingIndexes, type MissingRows, type PendingIndex } from './missing-rows.ts';
+import { createViews, type DroppedView, dropViews } from './recreate-views.ts';
 
 /** Rounds in which nothing may be missing; after them a few rows are accepted where the column is nullable. */
 const STRICT_ROUNDS = 8;
@@ -25,6 +26,8 @@ export interface ExchangeResult {
 export const NOTHING_DONE: ExchangeResult = { attempts: 0, lockedMs: 0, stragglers: 0 };
 
 export interface Settlement {
+  /** The name that is exchanged: plain views over it are dropped and made again. */
+  readonly column: string;
   /** Read anew in every round: the first rows of an empty table bring the model with them. */
   readonly missing: () => Promise<MissingRows>;
   /** Fills missing rows, outside any lock; undefined when nothing can. */
@@ -39,7 +42,7 @@ export interface Settlement {
   readonly keepsNotNull?: (tx: Queryable, missing: MissingRows) => Promise<boolean>;
   readonly apply: (tx: Queryable, table: TableInfo, record: MigrationRecord, keepNotNull: boolean) => Promise<void>;
   /** The error for rows that stay missing. */
-  readonly refuse: (count: number) => Error;
+  readonly refuse: (count: number, looks: readonly number[]) => Error;
 }
 
 /** Accepts nothing at first, then `limit`: used by both ways where the column is nullable. */
@@ -63,6 +66,7 @@ export async function settleExchange(
   try {
     let attempts = 0;
     let count = 0;
+    const looks: number[] = [];
     for (let round = 1; round <= STRICT_ROUNDS + 1; round++) {
       const accepted = settlement.accept(round <= STRICT_ROUNDS);
       count = await countMissing(ctx.db, missing, Math.max(accepted, 1_000) + 1);
@@ -71,10 +75,10 @@ export async function settleExchange(
       missing = await settlement.missing();
       if (missing.indexed !== indexed) pendingIndexes = await createPendingIndexes(ctx, missing);
       indexed = missing.indexed;
-      const look = { missing, accepted, pendingIndexes };
-      const locked = await withTableLock(ctx, table, 'cut-over', (tx) => tryOnce(ctx, tx, settlement, table, look));
+      const locked = await lockAndTry(ctx, table, settlement, { missing, accepted, pendingIndexes });
       attempts += locked.attempts;
       count = locked.value.missing;
+      looks.push(count);
       if (!locked.value.happened) {
         if (settlement.catchUp === undefined) break;
         continue;
@@ -82,7 +86,7 @@ export async function settleExchange(
       happened = true;
       return { attempts: locked.value.before ? 0 : attempts, lockedMs: locked.lockedMs, stragglers: count };
     }
-    throw settlement.refuse(count);
+    throw settlement.refuse(count, looks);
   } finally {
     if (!happened) for (const { schema, name } of pendingIndexes) await dropQuietly(ctx, schema, name);
   }
@@ -99,6 +103,45 @@ interface Look {
   readonly missing: MissingRows;
   readonly accepted: number;
   readonly pendingIndexes: readonly PendingIndex[];
+}
+
+/** Rolls the transaction back where nothing is exchanged: it may have dropped views. */
+class NothingExchanged extends Error {
+  readonly attempt: Attempt;
+
+  constructor(attempt: Attempt) {
+    super('nothing was exchanged');
+    this.attempt = attempt;
+  }
+}
+
+async function lockAndTry(
+  ctx: MigrationContext,
+  table: Pick<TableInfo, 'oid' | 'schema' | 'name'>,
+  settlement: Settlement,
+  look: Look,
+): Promise<Locked<Attempt>> {
+  let views: readonly DroppedView[] = [];
+  try {
+    return await withTableLock(
+      ctx,
+      table,
+      'cut-over',
+      async (tx) => {
+        const attempt = await tryOnce(ctx, tx, settlement, table, look);
+        if (views.length > 0 && (!attempt.happened || attempt.before)) throw new NothingExchanged(attempt);
+        await createViews(tx, views);
+        return attempt;
+      },
+      async (tx) => {
+        views = await dropViews(ctx, tx, table, settlement.column);
+        return views.length > 0;
+      },
+    );
+  } catch (error) {
+    if (!(error instanceof NothingExchanged)) throw error;
+    return { value: error.attempt, attempts: 1, lockedMs: 0 };
+  }
 }
 
 async function tryOnce(

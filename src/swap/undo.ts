@@ -55,6 +55,7 @@ export async function undoExchange(
   const acceptAll = ctx.runtime.rollback === 'accept-missing';
   const missing = missingOldVectors(kept);
   const result = await settleExchange(ctx, table, {
+    column: record.column,
     missing: async () => missing,
     catchUp: options.fillMissing,
     accept: acceptAll

@@ -7,14 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { isConnectionLoss } from '../db/sqlstate.ts';
 import { messageOf, ReembedError } from '../errors.ts';
-import {
-  type BackupHeader,
-  type BackupManifest,
-  type BackupRow,
-  encodeEnd,
-  encodeHeader,
-  encodeRow,
-} from './backup-format.ts';
+import { type BackupHeader, type BackupManifest, type EncodedRows, encodeEnd, encodeHeader } from './backup-format.ts';
 
 /** Vectors hardly compress: the fastest level saves nearly as much as the best. */
 const GZIP_LEVEL = 1;
@@ -35,7 +28,7 @@ interface Counts {
 export async function writeBackupFile(
   directory: string,
   header: BackupHeader,
-  rows: AsyncIterable<readonly BackupRow[]>,
+  rows: AsyncIterable<EncodedRows>,
 ): Promise<{ readonly path: string; readonly manifest: BackupManifest }> {
   const path = join(directory, fileName(header));
   const partial = `${path}.partial`;
@@ -62,26 +55,23 @@ function fileName(header: BackupHeader): string {
   return `${name.join('.').slice(0, 120)}-${stamp}-${randomBytes(3).toString('hex')}.vectors.gz`;
 }
 
-/** Gathers rows into chunks: a stream that moves a few kilobytes at a time spends its time on moving. */
+/** Gathers frames into chunks: a stream that moves a few kilobytes at a time spends its time on moving. */
 async function* encodeFile(
   header: BackupHeader,
-  batches: AsyncIterable<readonly BackupRow[]>,
+  batches: AsyncIterable<EncodedRows>,
   counts: Counts,
 ): AsyncGenerator<Buffer> {
   let parts: Buffer[] = [encodeHeader(header)];
   let size = 0;
-  for await (const batch of batches) {
-    for (const row of batch) {
-      const frame = encodeRow(row, header.hasProvenance);
-      parts.push(frame);
-      size += frame.byteLength;
-      counts.rows++;
-      if (row.vector === null) counts.nullVectors++;
-      if (size < CHUNK_BYTES) continue;
-      yield Buffer.concat(parts);
-      parts = [];
-      size = 0;
-    }
+  for await (const { bytes, rows, nullVectors } of batches) {
+    parts.push(bytes);
+    size += bytes.byteLength;
+    counts.rows += rows;
+    counts.nullVectors += nullVectors;
+    if (size < CHUNK_BYTES) continue;
+    yield Buffer.concat(parts);
+    parts = [];
+    size = 0;
   }
   yield Buffer.concat([...parts, encodeEnd(counts.rows)]);
 }

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import type { Database, Queryable } from '../../src/db/types.ts';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { Database } from '../../src/db/types.ts';
 import { InterruptedError } from '../../src/errors.ts';
 import type { MigrationContext } from '../../src/state/context.ts';
 import type { SavedBackup } from '../../src/state/records.ts';
@@ -143,25 +143,53 @@ describe('the backup itself', () => {
     const ctx = chain.context();
     await expand(ctx);
     const before = await digest('segments', 'id', 'vector_send(embedding) AS bytes');
-    const saved = await save({ ...ctx, db: changingAfterFirstWindow(chain.db) }, 'old');
+    const saved = await save({ ...ctx, db: changingAfterFirstLook(chain.db) }, 'old');
+    expect((await chain.db.query("SELECT 1 FROM segments WHERE embedding <> '[9,9,9]'")).rows).toEqual([]);
     await restore(ctx, { path: saved.path });
     expect(await digest('segments', 'id', 'vector_send(embedding) AS bytes')).toBe(before);
   });
+
+  test('on a server the COPY waits for a slow reader instead of filling the memory (embedded: no COPY)', async ({
+    skip,
+  }) => {
+    if (chain.db.embedded) skip('the embedded database has no COPY');
+    await makeSegments(chain.db, { rows: 1, dimensions: 1536 });
+    await chain.db.query(
+      'INSERT INTO segments (text, embedding) SELECT text, embedding FROM segments, generate_series(1, 5000)',
+    );
+    const session = await chain.db.openSession();
+    const chunks = session.copyOut('COPY (SELECT vector_send(embedding) FROM segments) TO STDOUT (FORMAT binary)');
+    const reader = chunks[Symbol.asyncIterator]();
+    expect((await reader.next()).value?.byteLength).toBeLessThan(256 * 1024);
+    const waits = (): Promise<string | null | undefined> =>
+      chain.db
+        .query<{ event: string | null }>('SELECT wait_event AS event FROM pg_stat_activity WHERE pid = $1', [
+          session.pid,
+        ])
+        .then(({ rows }) => rows[0]?.event);
+    await vi.waitFor(async () => expect(await waits()).toBe('ClientWrite'), { timeout: 60_000 });
+    await session.close();
+  });
 });
 
-/** Between two windows of a backup, another connection changes every vector and commits. */
-function changingAfterFirstWindow(db: Database): Database {
+/** Once a backup's session has looked at its snapshot, another connection changes every vector and commits. */
+function changingAfterFirstLook(db: Database): Database {
   let change: Promise<unknown> | undefined;
-  const watched = (tx: Queryable): Queryable => ({
-    async query<R>(text: string, params?: readonly unknown[]) {
-      const result = await tx.query<R>(text, params);
-      if (!text.includes('LIMIT')) return result;
-      change ??= db.query("UPDATE segments SET embedding = '[9,9,9]'");
-      await change;
-      return result;
+  return {
+    ...db,
+    async openSession() {
+      const session = await db.openSession();
+      return {
+        ...session,
+        async query<R>(text: string, params?: readonly unknown[]) {
+          const result = await session.query<R>(text, params);
+          if (text.includes('pg_current_wal_lsn')) change ??= db.query("UPDATE segments SET embedding = '[9,9,9]'");
+          await change;
+          return result;
+        },
+      };
     },
-  });
-  return { ...db, transaction: (work, options) => db.transaction((tx) => work(watched(tx)), options) };
+  };
 }
 
 function flipBit(bytes: Buffer, at: number): Buffer {

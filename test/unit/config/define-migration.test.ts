@@ -35,6 +35,7 @@ describe('defineMigration', () => {
       oldColumn: 'keep',
       retentionDays: 7,
       userTriggers: 'refuse',
+      recreateViews: false,
       from: undefined,
     });
   });

@@ -61,6 +61,7 @@ describe('loadRuntimeSettings', () => {
       backup: 'auto',
       backupDir: '/project/reembed-backups',
       rollback: 'refuse',
+      recreateViews: false,
       leaseSeconds: 10,
       remote: {
         baseUrl: undefined,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { BackupHeader, BackupRow } from '../../../src/swap/backup-format.ts';
+import { type BackupHeader, type BackupRow, type EncodedRows, encodeRows } from '../../../src/swap/backup-format.ts';
 import { readBackupRows, verifyBackup } from '../../../src/swap/read-backup.ts';
 import { writeBackupFile } from '../../../src/swap/write-backup.ts';
 
@@ -42,8 +42,8 @@ const row: fc.Arbitrary<BackupRow> = fc.record({
   at: fc.option(fc.string()),
 });
 
-async function* batches(rows: readonly BackupRow[], size: number): AsyncGenerator<readonly BackupRow[]> {
-  for (let i = 0; i < rows.length; i += size) yield rows.slice(i, i + size);
+async function* batches(rows: readonly BackupRow[], size: number): AsyncGenerator<EncodedRows> {
+  for (let i = 0; i < rows.length; i += size) yield encodeRows(rows.slice(i, i + size), true);
 }
 
 async function readAll(path: string): Promise<BackupRow[]> {
@@ -113,8 +113,8 @@ describe('a backup file', () => {
 
   test('a source that fails leaves nothing behind', async () => {
     const into = mkdtempSync(join(directory, 'failed-'));
-    async function* failing(): AsyncGenerator<readonly BackupRow[]> {
-      yield fc.sample(row, 5);
+    async function* failing(): AsyncGenerator<EncodedRows> {
+      yield encodeRows(fc.sample(row, 5), true);
       throw new Error('connection lost');
     }
     await expect(writeBackupFile(into, header, failing())).rejects.toThrow('connection lost');
