@@ -6,6 +6,9 @@ export interface PoolClientLike {
   query(text: string, params?: unknown[]): Promise<{ rows: unknown[]; rowCount: number | null }>;
   /** With an argument the connection is closed instead of kept. */
   release(destroy?: boolean): void;
+  /** Of an event emitter, as a client of `pg` is one. */
+  on?(event: 'error', listener: () => void): unknown;
+  off?(event: 'error', listener: () => void): unknown;
 }
 
 /** What is needed of a pool of `pg`. */
@@ -22,6 +25,8 @@ export function transactionsOf(pool: PoolLike): TransactionSource {
     async transaction(work) {
       const client = await pool.connect();
       let destroy = true;
+      // A pool listens to its idle clients only: without this a connection that breaks during a request ends the whole application.
+      client.on?.('error', ignoreBroken);
       try {
         await client.query('BEGIN');
         const result = await work(queryableOf(client));
@@ -32,11 +37,15 @@ export function transactionsOf(pool: PoolLike): TransactionSource {
         destroy = isStalePlan(error) || !(await rolledBack(client));
         throw error;
       } finally {
+        client.off?.('error', ignoreBroken);
         client.release(destroy);
       }
     },
   };
 }
+
+/** The query that was under way rejects with the same error. */
+function ignoreBroken(): void {}
 
 async function rolledBack(client: PoolClientLike): Promise<boolean> {
   try {

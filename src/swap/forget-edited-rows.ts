@@ -50,7 +50,8 @@ function editedRows(target: VectorTarget): Edited | undefined {
   const { model, hash, at } = target.provenance;
   return {
     condition: `t.${quoteIdentifier(model)} IS NOT NULL AND t.${quoteIdentifier(hash)} IS DISTINCT FROM ${textHashSql(target.text, 't')}`,
-    clear: [model, hash, at].map((name) => `${quoteIdentifier(name)} = NULL`).join(', '),
+    // The vector as well: a row whose text is blank now will never get another, and would be found by the text that it lost.
+    clear: [target.column, model, hash, at].map((name) => `${quoteIdentifier(name)} = NULL`).join(', '),
   };
 }
 

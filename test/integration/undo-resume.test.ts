@@ -67,6 +67,13 @@ function beforeForgetting(ctx: Context, work: () => Promise<void>, signal?: Abor
   return { ...ctx, db: { ...chain.db, query }, signal: signal };
 }
 
+async function vectorsOfBlankTexts(): Promise<number> {
+  const { rowCount } = await chain.db.query(
+    `SELECT 1 FROM segments WHERE trim(coalesce(text, '')) = '' AND embedding IS NOT NULL`,
+  );
+  return rowCount;
+}
+
 async function isNotNull(): Promise<boolean | undefined> {
   const { table } = await resolveMigration(chain.context());
   return table.columns.find((column) => column.name === 'embedding')?.notNull;
@@ -222,4 +229,15 @@ describe('what an exchange meets on its way', () => {
     const { rows } = await chain.db.query('SELECT vector_dims(embedding) AS dims FROM segments WHERE id = 7');
     expect(rows).toEqual([{ dims: 16 }]);
   });
+});
+
+it('a text that was blanked after the swap leaves no vector behind, back and forth again', async () => {
+  await expand(chain.context(OLD));
+  await fill(chain.context(OLD));
+  await cutOver(chain.context(OLD));
+  await chain.db.query(`UPDATE segments SET text = CASE id WHEN 7 THEN NULL ELSE '  ' END WHERE id IN (7, 9)`);
+  await undoCutOver(chain.context(OLD));
+  await cutOver(chain.context(OLD));
+  expect(await vectorsOfBlankTexts()).toBe(0);
+  expect(await wrongVectors(chain.db, SEGMENTS, 'embedding')).toEqual([]);
 });
