@@ -28,11 +28,13 @@ export function missingNewVectors(
   // Ids begin at 1: before the first run every row is missing.
   const id = modelId ?? 0;
   if (options.notNull) return { target, indexed: notEmbeddedSql(target, alias, id), filter: undefined };
-  return {
-    target,
-    indexed: pendingSql(target, alias, id),
-    filter: notQuarantinedSql(target, alias, options.migrationId),
-  };
+  const filter = notQuarantinedSql(target, alias, options.migrationId);
+  if (typeof target.text !== 'string' && !target.text.immutable) {
+    // Postgres takes no such text in an index: what stays in it is a little more, the rows without a text.
+    const indexed = notEmbeddedSql(target, alias, id);
+    return { target, indexed, filter: `${embeddableSql(target, alias)} AND ${filter}` };
+  }
+  return { target, indexed: pendingSql(target, alias, id), filter };
 }
 
 /** Rows with a text but without an old vector: written after the swap. */
