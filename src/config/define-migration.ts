@@ -23,7 +23,8 @@ export interface MigrationInput extends Optional<Defaulted> {
   readonly id: string;
   /** `segments`, `app.segments`, or `"My Schema"."My.Table"` for names with a dot or a quote. */
   readonly table: string | QualifiedName;
-  readonly text: string;
+  /** A column, or an SQL expression over columns of the row: `coalesce(title, '') || E'\\n' || coalesce(body, '')`. */
+  readonly text: string | { readonly expression: string };
   readonly column: string;
   readonly model: string;
   readonly dimensions: number;
@@ -90,13 +91,9 @@ function targetOf(data: Parsed): string {
 /** What is wrong only in combination. */
 function contradictions(data: Parsed): ConfigProblem[] {
   const target = targetOf(data);
-  const names = new Map([
-    ['text', data.text],
-    ['column', data.column],
-    ['target', target],
-  ]);
+  const names = [...(typeof data.text === 'string' ? [data.text] : []), data.column, target];
   const problems: ConfigProblem[] = [];
-  if (new Set(names.values()).size < names.size) {
+  if (new Set(names).size < names.length) {
     problems.push({ name: 'target', message: `is "${target}", expected text, column and target to be three columns` });
   }
   if (Buffer.byteLength(target) > 63) {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { shown } from './problems.ts';
+import { problemsOf, shown } from './problems.ts';
 import { PROVIDERS } from './provider-names.ts';
 import { nameProblem, parseQualifiedName } from './qualified-name.ts';
 import type { QualifiedName } from './types.ts';
@@ -29,6 +29,26 @@ const columnName = z.string(expected("a column's name")).superRefine((name, ctx)
   const problem = quoted ? `is ${shown(name)}, expected the name as it is stored, without quotes` : nameProblem(name);
   if (problem !== undefined) ctx.addIssue({ code: 'custom', message: problem });
 });
+
+const TEXT_EXPECTED = "a column's name, or { expression: '…' } over several columns";
+const expressionRule = expected('an SQL expression over columns of the table');
+
+const textExpression = z.strictObject(
+  { expression: z.string(expressionRule).regex(/\S/, expressionRule) },
+  expected(TEXT_EXPECTED),
+);
+
+const textSource = z
+  .unknown()
+  .optional()
+  .transform((value, ctx): string | { readonly expression: string } => {
+    const read = typeof value === 'string' ? columnName.safeParse(value) : textExpression.safeParse(value);
+    if (read.success) return read.data;
+    for (const { name, message } of problemsOf(read.error)) {
+      ctx.addIssue({ code: 'custom', message, path: name === '' ? [] : [name] });
+    }
+    return z.NEVER;
+  });
 
 const tableName = z
   .unknown()
@@ -82,7 +102,7 @@ export const definitionSchema = z.strictObject(
       .string(expected('a name for this migration'))
       .regex(/^[a-z][a-z0-9-]{0,39}$/, expected('1 to 40 of a-z, 0-9 and "-", beginning with a letter')),
     table: tableName,
-    text: columnName,
+    text: textSource,
     column: columnName,
     target: columnName.optional(),
     provider: provider.optional(),

@@ -23,6 +23,7 @@ const referenceSchema = z.object({
   EMBEDDING_OLD_DIMENSIONS: envWhole(1, 16_000),
   REEMBED_TABLE: envText(),
   REEMBED_TEXT_COLUMN: envText(),
+  REEMBED_TEXT_EXPRESSION: envText(),
   REEMBED_COLUMN: envText(),
   REEMBED_TARGET_COLUMN: envText(),
   REEMBED_INDEX: envOneOf('ivfflat', 'hnsw', 'none'),
@@ -49,7 +50,12 @@ export const referenceVariables: readonly string[] = Object.keys(referenceSchema
 export function overrideFromEnv(input: MigrationInput, env: Environment = process.env): MigrationDefinition {
   const parsed = referenceSchema.safeParse(env);
   const problems = parsed.success
-    ? [...namingProblems(env, parsed.data), ...unnamedProblems(parsed.data), ...oldModelProblems(parsed.data)]
+    ? [
+        ...namingProblems(env, parsed.data),
+        ...unnamedProblems(parsed.data),
+        ...oldModelProblems(parsed.data),
+        ...textProblems(parsed.data),
+      ]
     : problemsOf(parsed.error);
   if (!parsed.success || problems.length > 0) {
     throw invalidConfig('The environment', problems, 'Correct the variables; docs/configuration.md describes them.');
@@ -59,7 +65,7 @@ export function overrideFromEnv(input: MigrationInput, env: Environment = proces
     ...input,
     ...newModel(input, values),
     table: values.REEMBED_TABLE ?? input.table,
-    text: values.REEMBED_TEXT_COLUMN ?? input.text,
+    text: textOf(values) ?? input.text,
     column: values.REEMBED_COLUMN ?? input.column,
     target: values.REEMBED_TARGET_COLUMN ?? input.target,
     oldIndex: values.REEMBED_OLD_INDEX ?? input.oldIndex,
@@ -92,6 +98,16 @@ function newModel(input: MigrationInput, values: Values): ModelReferenceInput {
     provider: named.provider ?? inherited?.provider ?? providerOf(model),
     dimensions: values.EMBEDDING_DIMENSIONS ?? inherited?.dimensions ?? knownDimensions(model) ?? input.dimensions,
   };
+}
+
+function textOf(values: Values): MigrationInput['text'] | undefined {
+  const expression = values.REEMBED_TEXT_EXPRESSION;
+  return expression === undefined ? values.REEMBED_TEXT_COLUMN : { expression };
+}
+
+function textProblems(values: Values): { readonly name: string; readonly message: string }[] {
+  if (values.REEMBED_TEXT_EXPRESSION === undefined || values.REEMBED_TEXT_COLUMN === undefined) return [];
+  return [{ name: 'REEMBED_TEXT_EXPRESSION', message: 'is set beside REEMBED_TEXT_COLUMN, expected one of the two' }];
 }
 
 function oldModel(values: Values): ModelReferenceInput | undefined {

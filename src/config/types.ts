@@ -40,8 +40,8 @@ export interface MigrationDefinition extends ModelReference {
   /** Names the migration in the state, the trigger and the reports: `[a-z][a-z0-9-]{0,39}`. */
   readonly id: string;
   readonly table: QualifiedName;
-  /** The column whose text is embedded. */
-  readonly text: string;
+  /** The column whose text is embedded, or an SQL expression over columns of the row. */
+  readonly text: string | { readonly expression: string };
   /** The vector column that the application uses. */
   readonly column: string;
   /** The new column until the swap; `<column>_<dimensions>` unless said otherwise. */

@@ -22,6 +22,7 @@ const CATALOGUE = {
     pgvector_ivfflat_insert: 'Rows inserted since are not found through the index.',
   },
   rights: {
+    expression_denied: 'Without Postgres reading it, nobody knows which columns a text expression is made of.',
     catalog_denied: 'What cannot be looked at cannot be migrated.',
     select_denied: 'The texts are read row by row.',
     not_owner: 'Only its owner may add a column or a trigger to a table.',
@@ -45,6 +46,10 @@ const CATALOGUE = {
   columns: {
     text_missing: 'There is nothing to embed.',
     column_missing: 'There is no column for the new one to take the place of.',
+    expression_invalid: 'There is nothing to embed.',
+    expression_refused: 'A text must follow from the columns of its row, or edits of it would go unnoticed.',
+    expression_not_immutable: 'The vectors of texts that change by themselves would go stale without a word.',
+    expression_type: 'Only text can be embedded.',
     text_generated: 'The vectors of edited texts would go stale without a word.',
     not_a_vector: 'Only a vector column can be exchanged for one.',
     column_generated: 'Postgres would go on computing the old values.',

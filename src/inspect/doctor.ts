@@ -83,7 +83,7 @@ export async function doctor(ctx: MigrationContext, options: DoctorOptions = {})
   looks.set('environment', environmentLook(options));
   if (facts !== undefined) {
     const { table, extension } = facts;
-    const examined: Examined = { ctx, facts, table, extension, record, records, full, seed };
+    const examined: Examined = { ctx, facts, table, extension, record, records, text: report.text, full, seed };
     for (const [name, look] of databaseLooks(provider.maxTokens)) {
       throwIfStopped(ctx, 'inspect');
       const found = await lookAtDatabase(ctx.db, full, async (tx) => look(examined, tx));

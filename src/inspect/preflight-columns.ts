@@ -26,8 +26,11 @@ export function columnFindings(
 }
 
 function textFindings(definition: MigrationDefinition, table: TableInfo): Finding[] {
-  const column = table.columns.find((candidate) => candidate.name === definition.text);
-  if (column === undefined) return [missing('text_missing', definition.text, table, '"text"', 'REEMBED_TEXT_COLUMN')];
+  const { text } = definition;
+  // Postgres itself has read an expression by now.
+  if (typeof text !== 'string') return [];
+  const column = table.columns.find((candidate) => candidate.name === text);
+  if (column === undefined) return [missing('text_missing', text, table, '"text"', 'REEMBED_TEXT_COLUMN')];
   if (!column.generated) return [];
   return [
     errorFinding(

@@ -1,7 +1,10 @@
 import { readTable, readVectorExtension } from '../db/catalog.ts';
 import type { TableInfo, VectorExtension } from '../db/catalog-types.ts';
 import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
+import type { TextSource } from '../sql/text-source.ts';
 import type { MigrationContext } from '../state/context.ts';
+import { readTextOnce } from '../state/read-text.ts';
+import type { MigrationRecord } from '../state/records.ts';
 import { factsOfTable, readServer, type ServerFacts, type TableFacts } from './facts.ts';
 import { errorFinding, type Finding, findingOf, refuseErrors } from './finding.ts';
 import { columnFindings } from './preflight-columns.ts';
@@ -18,6 +21,8 @@ export interface PreflightReport {
   readonly findings: readonly Finding[];
   readonly server: ServerFacts;
   readonly extension: VectorExtension | undefined;
+  /** The text, as far as it could be read. */
+  readonly text: TextSource | undefined;
   /** Undefined when the table or the extension is not there. */
   readonly facts: TableFacts | undefined;
 }
@@ -33,9 +38,11 @@ export async function preflight(ctx: MigrationContext): Promise<PreflightReport>
   const table = await collect(findings, () => readTable(ctx.db, ctx.definition.table));
   findings.push(...(await rightsFindings(ctx, table)));
   let facts: TableFacts | undefined;
+  let text: TextSource | undefined;
   if (table !== undefined) {
     const records = (await readRecords(ctx)).filter((record) => record.tableOid === table.oid);
     findings.push(...(await tableFindings(ctx.db, table)));
+    text = await textOf(ctx, table, server, records, findings);
     findings.push(...columnFindings(ctx.definition, table, extension, server, records));
     findings.push(...nameFindings(ctx.definition, table, records));
     findings.push(...(await surroundingsFindings(ctx, table, records)));
@@ -49,6 +56,7 @@ export async function preflight(ctx: MigrationContext): Promise<PreflightReport>
     findings: [...errors, ...warnings],
     server,
     extension,
+    text,
     facts,
   };
 }
@@ -56,6 +64,21 @@ export async function preflight(ctx: MigrationContext): Promise<PreflightReport>
 /** @throws PreflightError with all that stands in the way; warnings pass */
 export function assertPreflight(report: PreflightReport): void {
   refuseErrors(report.findings, report.migration, 'expand');
+}
+
+/** On a server that takes no writes nothing new can be read; findings of their own say that it is one. */
+async function textOf(
+  ctx: MigrationContext,
+  table: TableInfo,
+  server: ServerFacts,
+  records: readonly MigrationRecord[],
+  findings: Finding[],
+): Promise<TextSource | undefined> {
+  const { id, text } = ctx.definition;
+  if (typeof text === 'string') return table.columns.some((column) => column.name === text) ? text : undefined;
+  const record = records.find((candidate) => candidate.id === id);
+  if (server.standby || server.readOnly) return record?.textExpression ?? undefined;
+  return collect(findings, () => readTextOnce(ctx, table, record));
 }
 
 function serverFindings(server: ServerFacts): Finding[] {

@@ -5,6 +5,7 @@ import type { MigrationContext } from '../state/context.ts';
 import { readModel } from '../state/models.ts';
 import { readOwnerSession } from '../state/owner-session.ts';
 import { type Pause, readHold } from '../state/pause.ts';
+import { readText, recordedText } from '../state/read-text.ts';
 import { listRecords, type MigrationRecord, type NewIndex, type SavedBackup } from '../state/records.ts';
 import { newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
 import { stateExists } from '../state/schema.ts';
@@ -83,7 +84,7 @@ export async function readStatus(ctx: MigrationContext): Promise<Status> {
   const records = hasState ? await listRecords(db, runtime.stateSchema) : [];
   const found = reconcile(definition, table, records);
   const seen = found.record === undefined ? found : { ...found, record: await followText(ctx, found.record, table) };
-  const target = newTarget(ctx, table, extension, seen.active, seen.record);
+  const target = await newTarget(ctx, table, extension, seen.active, seen.record);
   const modelId = seen.record?.modelId ?? null;
   const rows =
     seen.phase === 'none'
@@ -121,14 +122,15 @@ function phaseByRows(seen: ReconciledMigration, rows: RowTally): StatusPhase {
 }
 
 /** Without a record the vectors' model is unknown: then a row is done when it has a vector. */
-function newTarget(
+async function newTarget(
   ctx: MigrationContext,
   table: TableInfo,
   extension: VectorExtension,
   active: 'old' | 'new',
   record: MigrationRecord | undefined,
-): VectorTarget {
-  const target = newVectorTarget(record ?? { ...ctx.definition, active }, table, extension, ctx.runtime.stateSchema);
+): Promise<VectorTarget> {
+  const described = record ?? { ...ctx.definition, ...recordedText(await readText(ctx, table)), active };
+  const target = newVectorTarget(described, table, extension, ctx.runtime.stateSchema);
   return record === undefined ? { ...target, provenance: undefined } : target;
 }
 

@@ -1,4 +1,5 @@
 import type { Dtype, RemoteSettings } from '../config/types.ts';
+import type { TextSource } from '../sql/text-source.ts';
 
 /** A row of the sample. */
 export interface SampledText {
@@ -72,6 +73,8 @@ export interface PlanSpent {
 
 /** What a plan may know beside the table; each part of it that is missing is said to be unknown. */
 export interface PlanInputs {
+  /** An expression as the database read it; as the configuration has it otherwise. */
+  readonly text?: TextSource | undefined;
   readonly sample?: TextSample | undefined;
   readonly probe?: ProbeResult | undefined;
   readonly model?: ModelMemory | undefined;

@@ -5,6 +5,7 @@ import { dropVectorColumnSql, keptColumnName, renameVectorColumnSql } from '../s
 import { quoteQualified } from '../sql/identifiers.ts';
 import { readWindowSql } from '../sql/read-window.ts';
 import { provenanceOf, tableSql, type VectorTarget } from '../sql/target.ts';
+import { type TextSource, textName, unreadText } from '../sql/text-source.ts';
 import { createTriggerSql } from '../sql/trigger.ts';
 import { planAssumptions } from './assumptions.ts';
 import { planChoices } from './choices.ts';
@@ -42,7 +43,7 @@ export function makePlan(
   stateSchema: string,
   inputs: PlanInputs = {},
 ): MigrationPlan {
-  const target = planTarget(facts, definition, stateSchema);
+  const target = planTarget(facts, definition, stateSchema, inputs.text ?? unreadText(definition.text));
   const distance = definition.index.distance ?? facts.oldDistance ?? 'cosine';
   const indexes = planVectorIndexes(facts, definition, target, distance);
   const keepsIndex = definition.oldIndex === 'keep';
@@ -50,7 +51,7 @@ export function makePlan(
   return Object.freeze({
     migration: definition.id,
     table: `${facts.table.schema}.${facts.table.name}`,
-    text: definition.text,
+    text: textName(definition.text),
     column: definition.column,
     target: definition.target,
     from: facts.table.columns.find((column) => column.name === definition.column)?.type ?? 'unknown',
@@ -98,12 +99,17 @@ function reckon(
   };
 }
 
-function planTarget(facts: PlanFacts, definition: MigrationDefinition, stateSchema: string): VectorTarget {
+function planTarget(
+  facts: PlanFacts,
+  definition: MigrationDefinition,
+  stateSchema: string,
+  text: TextSource,
+): VectorTarget {
   return {
     schema: facts.table.schema,
     table: facts.table.name,
     key: facts.table.key,
-    text: definition.text,
+    text,
     column: definition.target,
     provenance: provenanceOf(definition.target),
     vectorType: definition.vectorType,

@@ -25,6 +25,11 @@ export interface ProviderOptions {
   readonly maxRetries?: number | undefined;
   /** Keeps the minute's limits and the budget; without it a provider keeps the limits for as long as it is open. */
   readonly ledger?: UsageLedger | undefined;
+  /**
+   * Waits for a service that has answered and then stops, until `EMBEDDING_DEADLINE`, instead of `maxRetries` attempts: what a run of hours
+   * wants, and a query does not (false).
+   */
+  readonly waitsForService?: boolean | undefined;
   /** Told the device that is really used, and when memory ran out. */
   readonly onNotice?: ((message: string) => void) | undefined;
   /** Told what goes on, but not as it should: paid vectors that cannot be kept. `onNotice` is told unless said. */

@@ -5,9 +5,11 @@ import { PreflightError } from '../errors.ts';
 import { type AnnIndex, annIndexesOn } from '../inspect/facts.ts';
 import { parseIndexDefinition } from '../sql/index-definition.ts';
 import type { VectorTarget } from '../sql/target.ts';
+import type { TextSource } from '../sql/text-source.ts';
 import { defaultProbes, distanceOf } from '../sql/vector-index.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { readModel, type StoredFingerprint } from '../state/models.ts';
+import { readText } from '../state/read-text.ts';
 import type { MigrationRecord } from '../state/records.ts';
 import { findRecord, newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
 import { followText } from '../state/text-column.ts';
@@ -79,7 +81,7 @@ async function targetOf(
       hint: 'Run "npx knex migrate:up" (or "reembed up") first.',
     });
   }
-  if (record === undefined) return untouchedTarget(ctx, table, extension.schema);
+  if (record === undefined) return untouchedTarget(ctx, table, extension.schema, await readText(ctx, table));
   const old = oldVectorTarget(record, table, extension, stateSchema);
   if (old !== undefined) return old;
   throw new PreflightError('old_column_gone', `The old vectors of "${table.schema}.${table.name}" were dropped.`, {
@@ -88,14 +90,19 @@ async function targetOf(
   });
 }
 
-function untouchedTarget(ctx: MigrationContext, table: TableInfo, vectorSchema: string): VectorTarget {
+function untouchedTarget(
+  ctx: MigrationContext,
+  table: TableInfo,
+  vectorSchema: string,
+  text: TextSource,
+): VectorTarget {
   const { definition, runtime } = ctx;
   const column = table.columns.find((candidate) => candidate.name === definition.column);
   return {
     schema: table.schema,
     table: table.name,
     key: table.key,
-    text: definition.text,
+    text,
     column: definition.column,
     provenance: undefined,
     vectorType: column?.typeName === 'halfvec' ? 'halfvec' : 'vector',

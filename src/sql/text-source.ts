@@ -28,13 +28,18 @@ export function textSql(text: TextSource, alias: string): string {
   return `(${parts.join('')})`;
 }
 
+/** A text of the configuration in SQL that is only shown: an expression stands as it was written. */
+export function unreadText(text: string | { readonly expression: string }): TextSource {
+  return typeof text === 'string' ? text : { source: text.expression, parts: [text.expression], immutable: false };
+}
+
 /** An expression as somebody could write it for the table alone. */
 export function bareSql({ parts }: TextExpression): string {
   return parts.map((part) => (typeof part === 'string' ? part : quoteIdentifier(part.column))).join('');
 }
 
 /** The columns that a text is made of, each once, in the order in which they stand. */
-export function textColumns(text: TextSource): readonly string[] {
+export function textColumns(text: string | Pick<TextExpression, 'parts'>): readonly string[] {
   if (typeof text === 'string') return [text];
   return [...new Set(text.parts.flatMap((part) => (typeof part === 'string' ? [] : [part.column])))];
 }
@@ -42,7 +47,7 @@ export function textColumns(text: TextSource): readonly string[] {
 const SHOWN_CHARACTERS = 60;
 
 /** A text's name in messages: the column's, or the beginning of the expression. */
-export function textName(text: string | { readonly expression: string } | TextExpression): string {
+export function textName(text: string | { readonly expression: string } | Pick<TextExpression, 'source'>): string {
   if (typeof text === 'string') return text;
   const line = ('source' in text ? text.source : text.expression).replace(/\s+/g, ' ').trim();
   return line.length > SHOWN_CHARACTERS ? `${line.slice(0, SHOWN_CHARACTERS - 1)}…` : line;

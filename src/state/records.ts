@@ -1,5 +1,6 @@
 import type { Queryable } from '../db/types.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
+import type { TextExpression } from '../sql/text-source.ts';
 
 export type Phase = 'expanded' | 'backfilling' | 'backfilled' | 'swapped' | 'finalized';
 
@@ -51,7 +52,10 @@ export interface MigrationRecord {
   readonly tableOid: number;
   readonly schema: string;
   readonly table: string;
+  /** The column's name, or for people that of the expression. */
   readonly text: string;
+  /** Where the text is made of several columns. */
+  readonly textExpression: TextExpression | null;
   /** The name that the application uses. */
   readonly column: string;
   /** The new column's name until the swap. */
@@ -84,6 +88,7 @@ const COLUMNS: Readonly<Record<keyof MigrationRecord, string>> = {
   schema: 'table_schema',
   table: 'table_name',
   text: 'text_column',
+  textExpression: 'text_expression',
   column: 'source_column',
   target: 'target_column',
   keptColumn: 'kept_column',
@@ -105,13 +110,26 @@ const COLUMNS: Readonly<Record<keyof MigrationRecord, string>> = {
   finalizedAt: 'finalized_at',
 };
 
-const JSON_FIELDS: ReadonlySet<string> = new Set(['definition', 'cursor', 'oldIndexes', 'newIndexes', 'backups']);
+const JSON_FIELDS: ReadonlySet<string> = new Set([
+  'textExpression',
+  'definition',
+  'cursor',
+  'oldIndexes',
+  'newIndexes',
+  'backups',
+]);
 /** bigint in the table, safe as numbers: no table has 2^53 rows. */
 const COUNT_FIELDS: ReadonlySet<string> = new Set(['rowsTotal', 'rowsWritten', 'tokens', 'truncated']);
 
 const SELECT_LIST = Object.entries(COLUMNS)
-  .map(([field, column]) => `${column}${castOf(field)} AS "${field}"`)
+  .map(([field, column]) => `${readSql(field, column)} AS "${field}"`)
   .join(', ');
+
+function readSql(field: string, column: string): string {
+  // Not there in the state of an older version, which is read as it is.
+  if (field === 'textExpression') return `(pg_catalog.to_jsonb(m) ->> '${column}')::jsonb`;
+  return `m.${column}${castOf(field)}`;
+}
 
 function castOf(field: string): string {
   // A regclass, so that a dump holds the table's name: it follows a renaming here and is found by name elsewhere.
@@ -122,7 +140,7 @@ function castOf(field: string): string {
 /** One migration's record, or undefined. The state's tables must be there. */
 export async function readRecord(db: Queryable, stateSchema: string, id: string): Promise<MigrationRecord | undefined> {
   const { rows } = await db.query<MigrationRecord>(
-    `SELECT ${SELECT_LIST} FROM ${quoteIdentifier(stateSchema)}.migrations WHERE id = $1`,
+    `SELECT ${SELECT_LIST} FROM ${quoteIdentifier(stateSchema)}.migrations m WHERE m.id = $1`,
     [id],
   );
   return rows[0];
@@ -131,7 +149,7 @@ export async function readRecord(db: Queryable, stateSchema: string, id: string)
 /** All records, oldest first. */
 export async function listRecords(db: Queryable, stateSchema: string): Promise<MigrationRecord[]> {
   const { rows } = await db.query<MigrationRecord>(
-    `SELECT ${SELECT_LIST} FROM ${quoteIdentifier(stateSchema)}.migrations ORDER BY created_at, id`,
+    `SELECT ${SELECT_LIST} FROM ${quoteIdentifier(stateSchema)}.migrations m ORDER BY m.created_at, m.id`,
   );
   return rows;
 }
@@ -142,6 +160,7 @@ const NEW_RECORD_FIELDS = [
   'schema',
   'table',
   'text',
+  'textExpression',
   'column',
   'target',
   'dimensions',

@@ -56,7 +56,10 @@ export async function resolveMigration(
 
 /** The column of the new vectors, under the name that it has in the record's phase. */
 export function newVectorTarget(
-  record: Pick<MigrationRecord, 'active' | 'column' | 'target' | 'text' | 'vectorType' | 'dimensions'>,
+  record: Pick<
+    MigrationRecord,
+    'active' | 'column' | 'target' | 'text' | 'textExpression' | 'vectorType' | 'dimensions'
+  >,
   table: TableInfo,
   extension: VectorExtension,
   stateSchema: string,
@@ -66,7 +69,7 @@ export function newVectorTarget(
     schema: table.schema,
     table: table.name,
     key: table.key,
-    text: record.text,
+    text: record.textExpression ?? record.text,
     column,
     provenance: provenanceOf(column),
     onlyMissing: record.active === 'new',

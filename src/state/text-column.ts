@@ -5,6 +5,7 @@ import { provenanceOf } from '../sql/target.ts';
 import { triggerName } from '../sql/trigger.ts';
 import type { MigrationContext } from './context.ts';
 import { type MigrationRecord, readRecord, updateRecord } from './records.ts';
+import { followExpression, readWatchedColumns } from './text-expression.ts';
 
 /**
  * The record with the text column's present name: a migration goes on under a new name once the configuration says it. Before the swap the
@@ -18,32 +19,31 @@ export async function followText(
   table: TableInfo,
 ): Promise<MigrationRecord> {
   const has = (name: string): boolean => table.columns.some((column) => column.name === name);
+  const { textExpression } = record;
+  if (textExpression !== null) {
+    return followExpression(ctx, record, textExpression, table, () => readWatched(ctx.db, record, table));
+  }
   if (has(record.text)) return record;
   const { text } = ctx.definition;
-  const renamed = await readWatchedText(ctx.db, record, table);
-  if (has(text) && (text === renamed || record.active === 'new')) return { ...record, text };
+  const [renamed] = await readWatched(ctx.db, record, table);
+  if (typeof text === 'string' && has(text) && (text === renamed || record.active === 'new'))
+    return { ...record, text };
   throw renamed === undefined ? textGone(record, table) : textRenamed(record, table, renamed);
 }
 
 /** Keeps what `followText` found, for all that reads the record itself. */
 export async function keepText(ctx: MigrationContext, record: MigrationRecord): Promise<void> {
   const stored = await readRecord(ctx.db, ctx.runtime.stateSchema, record.id);
-  if (stored === undefined || stored.text === record.text) return;
-  await updateRecord(ctx.db, ctx.runtime.stateSchema, record.id, { text: record.text });
+  const { text, textExpression } = record;
+  if (stored === undefined) return;
+  if (stored.text === text && stored.textExpression?.source === textExpression?.source) return;
+  await updateRecord(ctx.db, ctx.runtime.stateSchema, record.id, { text, textExpression });
 }
 
-/** The column whose bytes the trigger compares: its condition follows a renaming. */
-async function readWatchedText(db: Queryable, record: MigrationRecord, table: TableInfo): Promise<string | undefined> {
+/** The columns whose bytes the trigger compares: its condition follows a renaming. */
+async function readWatched(db: Queryable, record: MigrationRecord, table: TableInfo): Promise<readonly string[]> {
   const vector = record.active === 'new' ? (record.keptColumn ?? record.column) : record.target;
-  const { rows } = await db.query<{ name: string }>(
-    `SELECT a.attname AS name FROM pg_catalog.pg_trigger t
-     JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND d.objid = t.oid
-       AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = t.tgrelid
-     JOIN pg_catalog.pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = d.refobjsubid
-     WHERE t.tgrelid = $1 AND t.tgname = $2 AND a.attname <> ALL ($3::text[])`,
-    [table.oid, triggerName(record.id), [vector, ...Object.values(provenanceOf(vector))]],
-  );
-  return rows[0]?.name;
+  return readWatchedColumns(db, table, triggerName(record.id), [vector, ...Object.values(provenanceOf(vector))]);
 }
 
 function textRenamed(record: MigrationRecord, table: TableInfo, now: string): PreflightError {

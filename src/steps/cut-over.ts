@@ -46,7 +46,7 @@ export async function cutOver(ctx: MigrationContext): Promise<CutOverResult> {
 
 async function cutOverLeased(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<CutOverResult> {
   const { record, table } = await resolveMigration(ctx);
-  assertSameDefinition(ctx, record, table, 'cut-over');
+  await assertSameDefinition(ctx, record, table, 'cut-over');
   let lockedMs: number | undefined;
   if (record.active === 'old') {
     await consultGate(ctx);

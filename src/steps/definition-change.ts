@@ -1,15 +1,12 @@
 import type { TableInfo } from '../db/catalog-types.ts';
 import { PreflightError, type Step } from '../errors.ts';
+import { textName } from '../sql/text-source.ts';
 import type { MigrationContext } from '../state/context.ts';
+import { readText } from '../state/read-text.ts';
 import type { MigrationRecord } from '../state/records.ts';
+import { sameExpression } from '../state/text-expression.ts';
 
-const PINNED = [
-  'text',
-  'column',
-  'target',
-  'dimensions',
-  'vectorType',
-] as const satisfies readonly (keyof MigrationRecord)[];
+const PINNED = ['column', 'target', 'dimensions', 'vectorType'] as const satisfies readonly (keyof MigrationRecord)[];
 
 /**
  * Refuses to go on with a migration whose columns the configuration names differently than when it was started: what is there was made
@@ -17,22 +14,34 @@ const PINNED = [
  *
  * @throws PreflightError `definition_changed`
  */
-export function assertSameDefinition(
+export async function assertSameDefinition(
   ctx: MigrationContext,
   record: MigrationRecord,
-  table: Pick<TableInfo, 'schema' | 'name'>,
+  table: TableInfo,
   step: Step,
-): void {
+): Promise<void> {
   const { definition } = ctx;
   const named = definition.table;
   const sameTable = table.name === named.name && (named.schema === undefined || named.schema === table.schema);
   const changes = [
     ...(sameTable ? [] : [tableChange(named, table)]),
+    ...(await textChange(ctx, record, table)),
     ...PINNED.filter((field) => record[field] !== definition[field]).map(
       (field) => `${field} ${definition[field]} (was ${record[field]})`,
     ),
   ];
   if (changes.length > 0) throw definitionChanged(record, changes.join(', '), step);
+}
+
+/** An expression may be written otherwise as long as it is the same one. */
+async function textChange(ctx: MigrationContext, record: MigrationRecord, table: TableInfo): Promise<string[]> {
+  const { text } = ctx.definition;
+  const { textExpression } = record;
+  const written = typeof text === 'string' ? text : text.expression;
+  if (written === (textExpression?.source ?? record.text) && (typeof text === 'string') === (textExpression === null))
+    return [];
+  if (textExpression !== null && sameExpression(textExpression, await readText(ctx, table))) return [];
+  return [`text ${textName(text)} (was ${record.text})`];
 }
 
 /** The same for a migration whose id is in use on another table that is still there. */

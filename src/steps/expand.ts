@@ -9,6 +9,7 @@ import { provenanceOf, type VectorTarget } from '../sql/target.ts';
 import { createTriggerSql, dropTriggerSql } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
+import { readText, recordedText } from '../state/read-text.ts';
 import { deleteRecord, insertRecord, type MigrationRecord, type SavedIndex } from '../state/records.ts';
 import { findRecord, newVectorTarget } from '../state/resolve.ts';
 import { dropUnusedState, ensureStateSchema } from '../state/schema.ts';
@@ -70,7 +71,7 @@ async function reconcileRecord(ctx: MigrationContext): Promise<MigrationRecord |
   if (record === undefined) return undefined;
   const table = await readTable(ctx.db, ctx.definition.table);
   if (table.oid === record.tableOid && isBorneOut(record, table)) {
-    assertSameDefinition(ctx, record, table, 'expand');
+    await assertSameDefinition(ctx, record, table, 'expand');
     return record;
   }
   if (table.oid !== record.tableOid) await refuseOtherTable(ctx, record, table);
@@ -99,7 +100,8 @@ async function addColumns(ctx: MigrationContext): Promise<void> {
   const { definition, runtime } = ctx;
   const table = await readTable(ctx.db, definition.table);
   const extension = await readVectorExtension(ctx.db);
-  const target = newVectorTarget({ ...definition, active: 'old' }, table, extension, runtime.stateSchema);
+  const text = recordedText(await readText(ctx, table));
+  const target = newVectorTarget({ ...definition, ...text, active: 'old' }, table, extension, runtime.stateSchema);
   ctx.onProgress({ kind: 'step', step: 'expand', message: `Adding ${table.schema}.${table.name}.${target.column}` });
   await withTableLock(ctx, table, 'expand', async (tx) => {
     // A COMMIT whose answer was lost has happened all the same.
@@ -112,7 +114,7 @@ async function addColumns(ctx: MigrationContext): Promise<void> {
       tableOid: table.oid,
       schema: table.schema,
       table: table.name,
-      text: definition.text,
+      ...text,
       column: definition.column,
       target: definition.target,
       dimensions: definition.dimensions,

@@ -33,7 +33,7 @@ export interface FillResult {
 export async function fill(ctx: MigrationContext): Promise<FillResult> {
   return withLease(ctx, 'fill', async ({ ctx: leased, lease }) => {
     const { record, table } = await resolveMigration(leased);
-    assertSameDefinition(leased, record, table, 'fill');
+    await assertSameDefinition(leased, record, table, 'fill');
     const provider = lazyProvider(leased, leased.definition);
     try {
       return await (record.active === 'new' ? fillMissing : fillLeased)(leased, lease, provider);

@@ -14,7 +14,9 @@ import type { MigrationPlan } from '../plan/types.ts';
 import { providerOptions } from '../providers/provider-options.ts';
 import { countCached } from '../providers/vector-cache/count-cached.ts';
 import { provenanceOf } from '../sql/target.ts';
+import { type TextSource, textColumns } from '../sql/text-source.ts';
 import type { MigrationContext } from '../state/context.ts';
+import { readTextOnce } from '../state/read-text.ts';
 import { findRecord } from '../state/resolve.ts';
 import { readUsage } from '../state/usage.ts';
 
@@ -30,7 +32,7 @@ export interface PlanMigrationOptions {
 /**
  * Looks at the table, a sample of its texts and the model's files, and plans the migration; changes nothing.
  *
- * @throws PreflightError `extension_missing`, `table_missing`, `select_denied`; with `probe` also as `createProvider`
+ * @throws PreflightError `extension_missing`, `table_missing`, `select_denied`, as `readText`; with `probe` also as `createProvider`
  */
 export async function planMigration(ctx: MigrationContext, options: PlanMigrationOptions = {}): Promise<MigrationPlan> {
   try {
@@ -48,10 +50,13 @@ export async function planMigration(ctx: MigrationContext, options: PlanMigratio
 async function planFromFacts(ctx: MigrationContext, options: PlanMigrationOptions): Promise<MigrationPlan> {
   const { definition, runtime } = ctx;
   const facts = await readFacts(ctx);
-  const swapped = (await findRecord(ctx))?.active === 'new';
-  const drawn = await drawFrom(ctx, facts, swapped ? definition.column : definition.target);
+  const record = await findRecord(ctx);
+  const swapped = record?.active === 'new';
+  const text = await readTextOnce(ctx, facts.table, record);
+  const drawn = await drawFrom(ctx, facts, swapped ? definition.column : definition.target, text);
   const sample = drawn && (await describeSample(ctx, drawn));
   return makePlan(facts, definition, runtime.stateSchema, {
+    text,
     sample,
     probe: options.probe === true && sample && drawn ? await probe(ctx, drawn, sample) : undefined,
     model: await localMemory(ctx),
@@ -65,13 +70,15 @@ async function planFromFacts(ctx: MigrationContext, options: PlanMigrationOption
 
 /** Undefined where there is nothing to draw from; the doctor says what stands in the way. */
 async function drawFrom(
-  { db, definition: { text } }: MigrationContext,
+  { db }: MigrationContext,
   { table }: TableFacts,
   filled: string,
+  text: TextSource,
 ): Promise<DrawnText[] | undefined> {
-  if (table.kind !== 'r' || !table.columns.some((column) => column.name === text)) return undefined;
+  const has = (name: string): boolean => table.columns.some((column) => column.name === name);
+  if (table.kind !== 'r' || !textColumns(text).every(has)) return undefined;
   const { model } = provenanceOf(filled);
-  const begun = table.columns.some((column) => column.name === model);
+  const begun = has(model);
   return drawTexts(db, { schema: table.schema, table: table.name, key: table.key, text }, begun ? model : undefined);
 }
 

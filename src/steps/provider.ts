@@ -24,6 +24,7 @@ export function lazyProvider(
     return createProvider(reference, {
       ...providerOptions(ctx.runtime),
       ledger,
+      waitsForService: true,
       onNotice: (message) => ctx.onProgress({ kind: 'notice', message }),
       onWarning: (message) => ctx.onProgress({ kind: 'warning', message }),
     });

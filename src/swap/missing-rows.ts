@@ -29,12 +29,20 @@ export function missingNewVectors(
 ): MissingRows {
   // Ids begin at 1: before the first run every row is missing.
   const id = modelId ?? 0;
+  const alias = quoteIdentifier(target.table);
+  // Postgres takes a text that is not immutable in no index: what stays in it is a little more, the rows without a text.
+  const isIndexable = typeof target.text === 'string' || target.text.immutable;
   const indexedOn = (table: string): string =>
-    options.notNull
+    options.notNull || !isIndexable
       ? notEmbeddedSql(target, quoteIdentifier(table), id)
       : pendingSql(target, quoteIdentifier(table), id);
-  const filter = notQuarantinedSql(target, quoteIdentifier(target.table), options.migrationId);
-  return { target, indexed: indexedOn(target.table), indexedOn, filter: options.notNull ? undefined : filter };
+  const indexed = indexedOn(target.table);
+  if (options.notNull) return { target, indexed, indexedOn, filter: undefined };
+  const filters = [
+    ...(isIndexable ? [] : [embeddableSql(target, alias)]),
+    notQuarantinedSql(target, alias, options.migrationId),
+  ];
+  return { target, indexed, indexedOn, filter: filters.join(' AND ') };
 }
 
 /** Rows with a text but without an old vector: written after the swap. */

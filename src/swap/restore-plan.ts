@@ -1,9 +1,11 @@
 import { readTable, readVectorExtension } from '../db/catalog.ts';
 import type { ColumnInfo, TableInfo } from '../db/catalog-types.ts';
+import { readExpression } from '../db/read-expression.ts';
 import { PreflightError } from '../errors.ts';
 import { plural } from '../plural.ts';
 import { keptColumnName } from '../sql/exchange.ts';
 import { provenanceOf, type VectorTarget } from '../sql/target.ts';
+import type { TextSource } from '../sql/text-source.ts';
 import type { MigrationContext } from '../state/context.ts';
 import type { MigrationRecord } from '../state/records.ts';
 import { findRecord } from '../state/resolve.ts';
@@ -36,8 +38,10 @@ export async function planRestore(
   const column = into ?? defaultColumn(manifest, record, table);
   const present = table.columns.find((candidate) => candidate.name === column);
   const problems = [...tableProblems(manifest, table), ...columnProblems(manifest, table, present)];
+  const text = await readManifestText(ctx, manifest, table, column);
+  if ('problem' in text) problems.push(text.problem);
   if (ctx.definition.userTriggers === 'refuse') problems.push(...triggerProblems(table, column));
-  if (problems.length > 0) throw mismatch(manifest, problems);
+  if (problems.length > 0 || 'problem' in text) throw mismatch(manifest, problems);
   const provenance = provenanceOf(column);
   const tracked = present === undefined || table.columns.some((candidate) => candidate.name === provenance.model);
   return {
@@ -49,7 +53,7 @@ export async function planRestore(
       schema: table.schema,
       table: table.name,
       key: table.key,
-      text: manifest.text,
+      text: text.source,
       column,
       provenance: manifest.hasProvenance && tracked ? provenance : undefined,
       vectorType: manifest.vectorType,
@@ -96,10 +100,28 @@ function tableProblems(manifest: BackupManifest, table: TableInfo): string[] {
   if (keyOf(manifest.key) !== keyOf(table.key)) {
     problems.push(`the backup's key is ${keyOf(manifest.key)}, the table's is ${keyOf(table.key)}`);
   }
-  if (!table.columns.some((column) => column.name === manifest.text)) {
-    problems.push(`the table has no column "${manifest.text}", whose text the vectors belong to`);
-  }
   return problems;
+}
+
+/** An expression comes from a file that anybody may have written: the database reads it, or it is not used. */
+async function readManifestText(
+  ctx: MigrationContext,
+  manifest: BackupManifest,
+  table: TableInfo,
+  vector: string,
+): Promise<{ readonly source: TextSource } | { readonly problem: string }> {
+  const { text, textExpression } = manifest;
+  if (textExpression === undefined) {
+    return table.columns.some((column) => column.name === text)
+      ? { source: text }
+      : { problem: `the table has no column "${text}", whose text the vectors belong to` };
+  }
+  try {
+    return { source: await readExpression(ctx.db, table, textExpression, [vector]) };
+  } catch (error) {
+    if (!(error instanceof PreflightError)) throw error;
+    return { problem: `the text that the vectors belong to cannot be made any more: ${error.message}` };
+  }
 }
 
 function columnProblems(manifest: BackupManifest, table: TableInfo, present: ColumnInfo | undefined): string[] {

@@ -2,6 +2,7 @@ import type { TableInfo, VectorExtension } from '../../db/catalog-types.ts';
 import { isConnectionLoss, SQLSTATE, sqlStateOf } from '../../db/sqlstate.ts';
 import type { Database, Queryable } from '../../db/types.ts';
 import { messageOf } from '../../errors.ts';
+import type { TextSource } from '../../sql/text-source.ts';
 import type { MigrationContext } from '../../state/context.ts';
 import type { MigrationRecord } from '../../state/records.ts';
 import type { TableFacts } from '../facts.ts';
@@ -22,6 +23,8 @@ export interface Examined {
   readonly record: MigrationRecord | undefined;
   /** Of every migration in this database. */
   readonly records: readonly MigrationRecord[];
+  /** Undefined where it could not be read, which a finding of its own says. */
+  readonly text: TextSource | undefined;
   readonly full: boolean;
   readonly seed: number;
 }

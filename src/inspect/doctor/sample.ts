@@ -54,14 +54,14 @@ export function scopeOf({ full, seed }: Pick<Examined, 'full' | 'seed'>, count: 
 
 /** The column as SQL about it needs it; rows of a table without a key are known by their place. */
 export function targetOf(
-  { ctx, table, extension }: Pick<Examined, 'ctx' | 'extension'> & { readonly table: TableInfo },
+  { ctx, table, extension, text = '' }: Pick<Examined, 'ctx' | 'extension' | 'text'> & { readonly table: TableInfo },
   column: { readonly name: string; readonly typeName: string; readonly dimensions: number | null },
 ): VectorTarget {
   return {
     schema: table.schema,
     table: table.name,
     key: table.key.length === 0 ? [{ name: 'ctid', type: 'tid' }] : table.key,
-    text: ctx.definition.text,
+    text,
     column: column.name,
     provenance: undefined,
     vectorType: column.typeName === 'halfvec' ? 'halfvec' : 'vector',

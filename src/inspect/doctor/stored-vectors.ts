@@ -62,12 +62,11 @@ async function columnsOf({ ctx, table, record }: Examined, tx: Queryable): Promi
 }
 
 async function measure(examined: Examined, tx: Queryable, column: ColumnInfo): Promise<MeasuredVectors> {
-  const { table, ctx } = examined;
+  const { table, text } = examined;
   const target = targetOf(examined, column);
   const sample = await sampleRows(tx, examined, target, `t.${quoteIdentifier(column.name)} IS NOT NULL`);
-  const hasText = table.columns.some((candidate) => candidate.name === ctx.definition.text);
   return measureVectors(tx, target, sample, {
-    text: hasText ? ctx.definition.text : undefined,
+    text,
     model: hasProvenance(column.name, table) ? provenanceOf(column.name).model : undefined,
   });
 }

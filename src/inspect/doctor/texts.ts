@@ -19,9 +19,9 @@ interface Texts {
 
 /** The vector column's place in the target is not used here: texts are looked at whether or not they have a vector. */
 export function textTarget(examined: Examined): VectorTarget | undefined {
-  const { table, ctx } = examined;
-  const column = table.columns.find((candidate) => candidate.name === ctx.definition.text);
-  return column === undefined || table.kind !== 'r' ? undefined : targetOf(examined, column);
+  const { table, text } = examined;
+  const column = table.columns[0];
+  return column === undefined || text === undefined || table.kind !== 'r' ? undefined : targetOf(examined, column);
 }
 
 /** The text's name in a finding, e.g. `"segments.text"`. */

@@ -35,6 +35,7 @@ export async function openRemote(reference: RemoteReference, options: ProviderOp
   const sender = createSender(connection, settings, {
     attempts: options.maxRetries ?? 3,
     ledger: options.ledger ?? memoryLedger(settings),
+    ...(options.waitsForService === true ? { onOutage: options.onNotice ?? (() => undefined) } : {}),
   });
   return remoteProvider(await protocolOf(reference, url, settings, sender), sender, options.batchSize);
 }

@@ -1,6 +1,7 @@
 import pRetry from 'p-retry';
 import { ProviderError } from '../../errors.ts';
 import { openScope, pause } from './abort-scope.ts';
+import { isOutage, type Outage } from './outage.ts';
 import { RequestFailure } from './request-failure.ts';
 
 export interface RetryLimits {
@@ -10,6 +11,8 @@ export interface RetryLimits {
   readonly deadlineMs: number;
   /** Before the second attempt; doubled each time, half of it at random. */
   readonly firstPauseMs: number;
+  /** Where a service that has answered before is waited for until the deadline, whatever `attempts` says. */
+  readonly outage?: Outage | undefined;
 }
 
 export interface Attempt {
@@ -34,7 +37,7 @@ export async function sendWithRetries<T>(
   const scope = openScope(outer);
   const late = noAnswer(limits);
   const deadline = openDeadline(limits.deadlineMs, () => scope.abort(late));
-  const tries = { counted: 0, all: 0 };
+  const tries: Tries = { counted: 0, all: 0, answersBefore: undefined };
   let last: RequestFailure | undefined;
   try {
     return await pRetry((attempt) => send({ isRetry: attempt > 1, signal: scope.signal, started: deadline.start }), {
@@ -60,20 +63,39 @@ export async function sendWithRetries<T>(
   }
 }
 
+interface Tries {
+  counted: number;
+  all: number;
+  /** Answers that the service had given to anybody when this request failed last. */
+  answersBefore: number | undefined;
+}
+
 /** Milliseconds before the next attempt; undefined where there is none. */
-function nextPause(
-  { details }: RequestFailure,
-  tries: { counted: number; readonly all: number },
-  limits: RetryLimits,
-  leftMs: number,
-): number | undefined {
+function nextPause(failure: RequestFailure, tries: Tries, limits: RetryLimits, leftMs: number): number | undefined {
+  const { details } = failure;
   if (details.kind !== 'passing' && details.kind !== 'congested') return undefined;
-  if (details.kind === 'passing') tries.counted += 1;
+  const isWaitedOut = belongsToOutage(failure, tries, limits.outage);
+  if (details.kind === 'passing' && !isWaitedOut) tries.counted += 1;
   if (tries.counted >= limits.attempts) return undefined;
   const backoff = Math.min(LONGEST_PAUSE_MS, limits.firstPauseMs * 2 ** (tries.all - 1)) * (0.5 + Math.random() / 2);
   // "At once", said again and again, would be as many requests as the network carries.
   const wait = details.retryAfterMs || backoff;
-  return wait < leftMs ? wait : undefined;
+  if (!isWaitedOut) return wait < leftMs ? wait : undefined;
+  if (tries.all >= limits.attempts) limits.outage?.waitFor(failure, leftMs);
+  // The last attempt comes shortly before the deadline, not up to half a minute.
+  if (leftMs < limits.firstPauseMs) return undefined;
+  return Math.min(wait, leftMs * 0.9);
+}
+
+/**
+ * True where nobody has had an answer since this request failed last. While others are answered, it is this request that the service
+ * fails on, and its attempts are counted.
+ */
+function belongsToOutage(failure: RequestFailure, tries: Tries, outage: Outage | undefined): boolean {
+  if (outage === undefined || outage.answers === 0 || !isOutage(failure)) return false;
+  const isSilent = tries.answersBefore === outage.answers;
+  tries.answersBefore = outage.answers;
+  return isSilent;
 }
 
 interface Deadline {

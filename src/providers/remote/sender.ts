@@ -3,6 +3,7 @@ import { ConfigError } from '../../errors.ts';
 import type { UsageLedger } from '../types.ts';
 import { AdaptiveConcurrency } from './concurrency.ts';
 import type { Connection, JsonAnswer, OutgoingRequest } from './connection.ts';
+import { type Outage, openOutage } from './outage.ts';
 import { RequestFailure } from './request-failure.ts';
 import { type Attempt, sendWithRetries } from './send-with-retries.ts';
 
@@ -35,6 +36,8 @@ export interface SenderOptions {
   /** Attempts a request, the first one included. */
   readonly attempts: number;
   readonly ledger: UsageLedger;
+  /** Told what is waited for and when it is back; without it a service that stops answering is not waited for. */
+  readonly onOutage?: ((message: string) => void) | undefined;
 }
 
 /** What the attempts of all requests share. */
@@ -43,6 +46,7 @@ interface Shared {
   readonly concurrency: AdaptiveConcurrency;
   readonly ledger: UsageLedger;
   readonly deadlineMs: number;
+  readonly outage: Outage | undefined;
 }
 
 /** A hundred and twentieth of the time for a request: half a second of a minute. */
@@ -50,9 +54,10 @@ const PAUSE_SHARE = 120;
 
 export function createSender(connection: Connection, settings: RemoteSettings, options: SenderOptions): Sender {
   const { deadlineMs, requestTimeoutMs, maxRequests } = settings;
-  const { ledger, attempts } = options;
-  const shared = { connection, concurrency: new AdaptiveConcurrency(maxRequests), ledger, deadlineMs };
-  const limits = { attempts, deadlineMs, firstPauseMs: requestTimeoutMs / PAUSE_SHARE };
+  const { ledger, attempts, onOutage } = options;
+  const outage = onOutage && openOutage(onOutage);
+  const shared = { connection, concurrency: new AdaptiveConcurrency(maxRequests), ledger, deadlineMs, outage };
+  const limits = { attempts, deadlineMs, firstPauseMs: requestTimeoutMs / PAUSE_SHARE, outage };
   return {
     send: (make, { cost, adapt, signal }) =>
       sendWithRetries(
@@ -73,7 +78,7 @@ export function createSender(connection: Connection, settings: RemoteSettings, o
 }
 
 async function attemptOnce(
-  { connection, concurrency, ledger, deadlineMs }: Shared,
+  { connection, concurrency, ledger, deadlineMs, outage }: Shared,
   request: OutgoingRequest,
   cost: Cost | undefined,
   attempt: Attempt,
@@ -86,6 +91,7 @@ async function attemptOnce(
     attempt.started();
     const answer = await paidFor(() => connection(request, attempt.signal), cost, ledger);
     outcome = 'answered';
+    outage?.answered();
     return answer;
   } catch (error) {
     if (error instanceof RequestFailure && error.details.kind === 'congested') {

@@ -50,6 +50,16 @@ describe('defineMigration', () => {
   });
 
   test.each([
+    [{ expression: ' ' }, 'text.expression is " ", expected an SQL expression over columns of the table'],
+    [{ expression: 'title', column: 'body' }, 'text.column is not a setting that is known here'],
+    [7, "text is 7, expected a column's name, or { expression: '…' } over several columns"],
+  ])('refuses the text %j by name', (text, message) => {
+    expect(failure({ ...minimal, text }).message).toContain(message);
+    const expression = `coalesce(title, '')`;
+    expect(defineMigration({ ...minimal, text: { expression } }).text).toEqual({ expression });
+  });
+
+  test.each([
     ['segments', undefined, 'segments'],
     ['Segments', undefined, 'Segments'],
     ['my table', undefined, 'my table'],

@@ -53,6 +53,8 @@ test('every variable of the reference guide overrides its setting', () => {
     from: { provider: 'file', model: 'legacy.f16', dimensions: 1536 },
   });
   expect(overrideFromEnv(reference, { ...env, REEMBED_TARGET_COLUMN: 'fresh' }).target).toBe('fresh');
+  const expression = `coalesce(title, '') || body`;
+  expect(overrideFromEnv(reference, { REEMBED_TEXT_EXPRESSION: expression }).text).toEqual({ expression });
 });
 
 test('a hash model brings its provider and its dimensions with its name', () => {
@@ -66,6 +68,10 @@ test.each([
   [{ EMBEDDING_OLD_DIMENSIONS: '1536' }, ['EMBEDDING_OLD_MODEL is missing']],
   [{ EMBEDDING_OLD_MODEL: 'gte' }, ['EMBEDDING_OLD_DIMENSIONS is missing, expected the dimensions of gte']],
   [{ REEMBED_TABLE: 'a.b.c' }, ['table is "a.b.c"']],
+  [
+    { REEMBED_TEXT_COLUMN: 'body', REEMBED_TEXT_EXPRESSION: 'title || body' },
+    ['REEMBED_TEXT_EXPRESSION is set beside REEMBED_TEXT_COLUMN, expected one of the two'],
+  ],
 ])('%j is refused by name', (env, messages) => {
   for (const message of messages) expect(() => overrideFromEnv(reference, env)).toThrow(message);
 });
