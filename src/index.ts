@@ -51,6 +51,8 @@ export { type BackupOptions, backup, type FinalizeResult, finalize } from './ste
 export { type OpenedMigration, type OpenMigrationOptions, openMigration } from './steps/open-migration.ts';
 export { type PlanMigrationOptions, planMigration } from './steps/plan-migration.ts';
 export { type RestoreOptions, type RestoreResult, restore } from './steps/restore.ts';
+export { sync } from './steps/sync.ts';
+export type { SyncOptions, SyncResult } from './steps/sync-run.ts';
 export { type UndoCutOverResult, undoCutOver } from './steps/undo-cut-over.ts';
 export { undoExpand } from './steps/undo-expand.ts';
 export { undoFill } from './steps/undo-fill.ts';

@@ -12,6 +12,8 @@ export interface BackfillJob {
   readonly rowsDone: number;
   readonly rowsTotal: number | undefined;
   readonly signal: AbortSignal | undefined;
+  /** Once it is true no further window is begun, and the run ends with what is in flight: pending rows may be left. */
+  readonly isOver?: (() => boolean) | undefined;
   /** Called a few times a second with what to keep for the next start. */
   readonly onCheckpoint: ((checkpoint: Checkpoint) => Promise<void>) | undefined;
 }

@@ -46,6 +46,7 @@ async function walkUntilDone(job: BackfillJob, reporter: Reporter): Promise<numb
     if (pass > 1 && (await isNothingPending(job))) return pass;
     const walked = await walk(job, cursor, reporter.settle);
     stopIfAborted(job);
+    if (job.isOver?.() === true) return pass;
     if (cursor === null && (await isComplete(job, walked, pass))) return pass;
     warn(walked, pass);
     fruitless = walked.progressed === 0 && cursor === null ? fruitless + 1 : 0;

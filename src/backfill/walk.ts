@@ -68,7 +68,7 @@ export async function walk(
       const busy = flights.filter((flight) => flight.outcome === undefined);
       if (busy.length >= concurrency + writers + READ_AHEAD) await Promise.race(busy.map((flight) => flight.ended));
       while (flights[0]?.outcome !== undefined) await settleFirst();
-      if (isHalted(job, flights)) break;
+      if (isHalted(job, flights) || job.isOver?.() === true) break;
       const window = await read(cursor);
       const last = window.rows.at(-1);
       if (last === undefined) break;

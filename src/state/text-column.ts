@@ -34,14 +34,15 @@ export async function keepText(ctx: MigrationContext, record: MigrationRecord): 
 
 /** The column whose bytes the trigger compares: its condition follows a renaming. */
 async function readWatchedText(db: Queryable, record: MigrationRecord, table: TableInfo): Promise<string | undefined> {
-  const vector = record.active === 'new' ? (record.keptColumn ?? record.column) : record.target;
+  const swapped = record.keptColumn === null ? [record.column] : [record.column, record.keptColumn];
+  const vectors = record.active === 'new' ? swapped : [record.target];
   const { rows } = await db.query<{ name: string }>(
     `SELECT a.attname AS name FROM pg_catalog.pg_trigger t
      JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND d.objid = t.oid
        AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = t.tgrelid
      JOIN pg_catalog.pg_attribute a ON a.attrelid = t.tgrelid AND a.attnum = d.refobjsubid
      WHERE t.tgrelid = $1 AND t.tgname = $2 AND a.attname <> ALL ($3::text[])`,
-    [table.oid, triggerName(record.id), [vector, ...Object.values(provenanceOf(vector))]],
+    [table.oid, triggerName(record.id), vectors.flatMap((name) => [name, ...Object.values(provenanceOf(name))])],
   );
   return rows[0]?.name;
 }

@@ -29,6 +29,7 @@ export async function embedPending(
   ctx: MigrationContext,
   lease: Lease,
   provider: LazyProvider,
+  options: Pick<BackfillJob, 'isOver'> = {},
 ): Promise<BackfillResult | undefined> {
   const resolved = await resolveMigration(ctx);
   const known = await recordedModel(ctx, resolved);
@@ -43,7 +44,7 @@ export async function embedPending(
   if (!pending) return undefined;
   await takeBackBackups(ctx, resolved, modelId, lease);
   try {
-    const result = await backfill(ctx, lease, opened, modelId, watch);
+    const result = await backfill(ctx, lease, opened, { modelId, watch, ...options });
     await watch?.finish();
     return result;
   } catch (error) {
@@ -78,10 +79,10 @@ async function backfill(
   ctx: MigrationContext,
   lease: Lease,
   provider: EmbeddingProvider,
-  modelId: number,
-  watch: ModelWatch | undefined,
+  run: Pick<BackfillJob, 'isOver'> & { readonly modelId: number; readonly watch: ModelWatch | undefined },
 ): Promise<BackfillResult> {
   const { definition } = ctx;
+  const { modelId, watch, isOver } = run;
   const { record, table, target, extension } = await resolveMigration(ctx);
   const { rowsDone, rowsTotal } = await extent(ctx, { record, table, target, extension }, modelId);
   if (record.active === 'old') {
@@ -108,6 +109,7 @@ async function backfill(
     rowsDone,
     rowsTotal,
     signal: ctx.signal,
+    isOver,
     onCheckpoint: (checkpoint) => keep(checkpoint, checkpoint.cursor),
   });
   await keep(result, null);

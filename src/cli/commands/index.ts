@@ -14,6 +14,7 @@ import { rollback } from './rollback.ts';
 import { search } from './search.ts';
 import { status } from './status.ts';
 import { swap } from './swap.ts';
+import { sync } from './sync.ts';
 import { up } from './up.ts';
 import { verify } from './verify.ts';
 
@@ -23,6 +24,7 @@ export const commands: readonly Command[] = [
   down,
   backfill,
   swap,
+  sync,
   rollback,
   finalize,
   backup,
