@@ -48,6 +48,8 @@ export { type CutOverResult, cutOver } from './steps/cut-over.ts';
 export { type ExpandResult, expand } from './steps/expand.ts';
 export { type FillResult, fill } from './steps/fill.ts';
 export { type BackupOptions, backup, type FinalizeResult, finalize } from './steps/finalize.ts';
+export { type InitOptions, type InitPlace, type InitResult, init } from './steps/init/init.ts';
+export { initReverse, type ReverseOptions } from './steps/init/init-reverse.ts';
 export { type OpenedMigration, type OpenMigrationOptions, openMigration } from './steps/open-migration.ts';
 export { type PlanMigrationOptions, planMigration } from './steps/plan-migration.ts';
 export { type RestoreOptions, type RestoreResult, restore } from './steps/restore.ts';

@@ -7,6 +7,7 @@ import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
 import { finalize } from './finalize.ts';
+import { init } from './init.ts';
 import { model } from './model.ts';
 import { plan } from './plan.ts';
 import { restore } from './restore.ts';
@@ -20,6 +21,7 @@ import { verify } from './verify.ts';
 
 /** The verbs in the order of `--help`; one that does not work yet is not among them. */
 export const commands: readonly Command[] = [
+  init,
   up,
   down,
   backfill,
