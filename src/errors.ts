@@ -1,5 +1,14 @@
 /** The three migrations and what stands around them; names the place an error came from. */
-export type Step = 'configuration' | 'expand' | 'fill' | 'cut-over' | 'finalize' | 'backup' | 'restore' | 'inspect';
+export type Step =
+  | 'configuration'
+  | 'expand'
+  | 'fill'
+  | 'cut-over'
+  | 'sync'
+  | 'finalize'
+  | 'backup'
+  | 'restore'
+  | 'inspect';
 
 export interface ErrorDetails {
   /** The step that failed. */

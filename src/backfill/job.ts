@@ -1,7 +1,6 @@
 import type { MigrationContext } from '../state/context.ts';
 import type { Throttle } from '../throttle/start-throttle.ts';
-import type { Checkpoint, VectorSource } from './types.ts';
-import type { Walked } from './walk.ts';
+import type { Checkpoint, VectorSource, Walked } from './types.ts';
 import type { WriteTarget } from './write-batch.ts';
 import type { WriteSize } from './write-size.ts';
 
@@ -17,6 +16,8 @@ export interface BackfillJob {
   readonly signal: AbortSignal | undefined;
   /** Called after a walk that was not the last one; a throw ends the run, what is written stays. */
   readonly afterWalk?: ((walked: Walked) => void) | undefined;
+  /** Once it is true no further window is begun, and the run ends with what is in flight: pending rows may be left. */
+  readonly isOver?: (() => boolean) | undefined;
   /** Called a few times a second with what to keep for the next start. */
   readonly onCheckpoint: ((checkpoint: Checkpoint) => Promise<void>) | undefined;
 }

@@ -1,5 +1,6 @@
 import type { BackfillJob } from './job.ts';
-import { FEW_ROWS, type Walked } from './walk.ts';
+import type { Walked } from './types.ts';
+import { FEW_ROWS } from './walk.ts';
 
 /** A run that never ends says so again only after a while. */
 const SILENT_MS = 60_000;

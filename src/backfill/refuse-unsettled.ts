@@ -1,5 +1,6 @@
 import { BusyError } from '../errors.ts';
-import { FEW_ROWS, type Walked } from './walk.ts';
+import type { Walked } from './types.ts';
+import { FEW_ROWS } from './walk.ts';
 
 /** Walks over which pending rows must have become fewer. */
 const WALKS = 5;

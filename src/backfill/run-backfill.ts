@@ -9,8 +9,8 @@ import { warnWhenOutpaced } from './outpaced.ts';
 import { pauseBeforePass } from './read-windows.ts';
 import { createReporter, type Reporter, type Totals } from './report-progress.ts';
 import { withRetries } from './retry.ts';
-import type { BackfillResult } from './types.ts';
-import { FEW_ROWS, type Walked, walk } from './walk.ts';
+import type { BackfillResult, Walked } from './types.ts';
+import { FEW_ROWS, walk } from './walk.ts';
 import { createWriteSize } from './write-size.ts';
 
 const MAX_FRUITLESS_PASSES = 12;
@@ -52,6 +52,7 @@ async function walkUntilDone(job: RunningJob, reporter: Reporter): Promise<numbe
     if (pass > 1 && (await isNothingPending(job))) return pass;
     const walked = await walk(job, cursor, reporter.settle);
     stopIfAborted(job);
+    if (job.isOver?.() === true) return pass;
     if (cursor === null && (await isComplete(job, walked, pass))) return pass;
     warn(walked, pass);
     job.afterWalk?.(walked);

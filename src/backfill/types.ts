@@ -48,3 +48,13 @@ export interface BackfillResult {
   readonly passes: number;
   readonly seconds: number;
 }
+
+/** What one walk over the table did. */
+export interface Walked {
+  /** Rows met, written or not. */
+  readonly rows: number;
+  /** Rows written or put in quarantine. */
+  readonly progressed: number;
+  /** The rows themselves while they are at most `FEW_ROWS`. */
+  readonly few: readonly SourceRow[];
+}

@@ -4,21 +4,12 @@ import type { BackfillJob, RunningJob } from './job.ts';
 import { produceWindow, type WindowResult, writeWindow } from './process-window.ts';
 import { readLastKey, readWindow, type Window } from './read-windows.ts';
 import { withRetries } from './retry.ts';
-import type { SourceRow } from './types.ts';
+import type { SourceRow, Walked } from './types.ts';
 
 /** Windows that are read ahead of those that are embedded and written. */
 const READ_AHEAD = 1;
 /** What an application edits during a short walk is left to 007's catch-up: while it writes, there is always something. */
 export const FEW_ROWS = 500;
-
-export interface Walked {
-  /** Rows met, written or not. */
-  readonly rows: number;
-  /** Rows written or put in quarantine. */
-  readonly progressed: number;
-  /** The rows themselves while they are at most `FEW_ROWS`. */
-  readonly few: readonly SourceRow[];
-}
 
 /** A window that is done, and all before it. */
 export interface DoneWindow extends WindowResult {
@@ -68,7 +59,7 @@ export async function walk(
       const busy = flights.filter((flight) => flight.outcome === undefined);
       if (busy.length >= concurrency + writers + READ_AHEAD) await Promise.race(busy.map((flight) => flight.ended));
       while (flights[0]?.outcome !== undefined) await settleFirst();
-      if (isHalted(job, flights)) break;
+      if (isHalted(job, flights) || job.isOver?.() === true) break;
       const window = await read(cursor);
       const last = window.rows.at(-1);
       if (last === undefined) break;

@@ -47,12 +47,17 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** A length of time in milliseconds: `90` and `90s` are seconds, `500ms`, `10m`, `2h`. */
 export function envDuration(): EnvValue<number> {
-  return envValue('a time such as 90, 30s, 10m or 2h, of at most 596h', (text) => {
-    const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|)$/i.exec(text);
-    const unit = UNIT_MS[match?.[2]?.toLowerCase() ?? ''];
-    const value = Math.round(Number(match?.[1]) * (unit ?? Number.NaN));
-    return value > 0 && value <= LONGEST_TIMER_MS ? value : undefined;
-  });
+  return envValue(DURATION_EXPECTED, parseDuration);
+}
+
+export const DURATION_EXPECTED = 'a time such as 90, 30s, 10m or 2h, of at most 596h';
+
+/** Milliseconds; seconds where no unit is given. Undefined for anything that is no time. */
+export function parseDuration(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|)$/i.exec(text);
+  const unit = UNIT_MS[match?.[2]?.toLowerCase() ?? ''];
+  const value = Math.round(Number(match?.[1]) * (unit ?? Number.NaN));
+  return value > 0 && value <= LONGEST_TIMER_MS ? value : undefined;
 }
 
 /** The same, or `off`. */

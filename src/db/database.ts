@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
+import { quoteIdentifier } from '../sql/identifiers.ts';
 import { connectionError, describeConnection } from './connection-error.ts';
 import { typeParsers } from './type-parsers.ts';
 import type { ConnectionSettings, Database, Queryable, QueryResult, Session, TransactionOptions } from './types.ts';
@@ -135,6 +136,11 @@ async function openSession(settings: ConnectionSettings, statementTimeoutMs: num
   return {
     pid: rows[0]?.pid ?? 0,
     query: (text, params) => runQuery(client, text, params),
+    async listen(channel, { onNotify, onLost }) {
+      client.on('notification', onNotify);
+      client.once('end', onLost);
+      await client.query(`LISTEN ${quoteIdentifier(channel)}`);
+    },
     keepProcess(keep) {
       // pg has both, its type declarations have neither.
       const socket = client as pg.Client & { ref(): void; unref(): void };

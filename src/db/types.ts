@@ -9,10 +9,17 @@ export interface Queryable {
   query<R = Record<string, unknown>>(text: string, params?: readonly unknown[]): Promise<QueryResult<R>>;
 }
 
+export interface ListenCallbacks {
+  readonly onNotify: () => void;
+  readonly onLost: () => void;
+}
+
 /** One session of its own, not from the pool. */
 export interface Session extends Queryable {
   /** The backend's process id. */
   readonly pid: number;
+  /** Calls back at every NOTIFY on the channel, and once when the connection is lost. */
+  listen(channel: string, callbacks: ListenCallbacks): Promise<void>;
   /** Whether this connection alone keeps the process running (it does, unless said otherwise). */
   keepProcess(keep: boolean): void;
   /**

@@ -1,6 +1,6 @@
 import type { Queryable } from '../db/types.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
-import { embeddableSql, notEmbeddedSql, notQuarantinedSql } from '../sql/pending.ts';
+import { embeddableSql, notEmbeddedSql, notQuarantinedSql, STALE_MODEL } from '../sql/pending.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
 import { hasQuarantine } from '../state/quarantine.ts';
 
@@ -59,6 +59,8 @@ export interface Provenance {
   readonly own: number;
   /** A vector without provenance: written by the application (or by someone past the trigger). */
   readonly unrecorded: number;
+  /** After the swap: marked by the trigger, as the text was edited since. */
+  readonly stale: number;
   readonly foreign: number;
 }
 
@@ -68,9 +70,10 @@ export async function readProvenance(db: Queryable, target: VectorTarget, modelI
   const { rows } = await db.query<Provenance>(
     `SELECT pg_catalog.count(*) FILTER (WHERE ${model} = $1::int)::float8 AS own,
        pg_catalog.count(*) FILTER (WHERE ${model} IS NULL)::float8 AS unrecorded,
-       pg_catalog.count(*) FILTER (WHERE ${model} <> COALESCE($1::int, ${NO_MODEL}))::float8 AS "foreign"
+       pg_catalog.count(*) FILTER (WHERE ${model} = ${STALE_MODEL})::float8 AS stale,
+       pg_catalog.count(*) FILTER (WHERE ${model} NOT IN (${STALE_MODEL}, COALESCE($1::int, ${NO_MODEL})))::float8 AS "foreign"
      FROM ${tableSql(target)} t WHERE ${column} IS NOT NULL`,
     [modelId],
   );
-  return rows[0] ?? { own: 0, unrecorded: 0, foreign: 0 };
+  return rows[0] ?? { own: 0, unrecorded: 0, stale: 0, foreign: 0 };
 }

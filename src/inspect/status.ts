@@ -9,13 +9,14 @@ import { readText, recordedText } from '../state/read-text.ts';
 import { listRecords, type MigrationRecord, type NewIndex, type SavedBackup } from '../state/records.ts';
 import { newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
 import { stateExists } from '../state/schema.ts';
+import { readSyncMark, type SeenSync } from '../state/sync-mark.ts';
 import { followText } from '../state/text-column.ts';
 import type { ThrottleLook } from '../state/throttle-look.ts';
 import { readUsage, type SpentUsage } from '../state/usage.ts';
 import { annIndexesOn } from './facts.ts';
 import { listEvents, type MigrationEvent } from './list-events.ts';
 import { type ReconciledMigration, reconcile, type StatusPhase } from './reconcile.ts';
-import { type RowTally, tallyRows, tallyUntouched } from './row-counts.ts';
+import { type RowTally, readProvenance, tallyRows, tallyUntouched } from './row-counts.ts';
 import { readWorkingLease } from './working-lease.ts';
 
 export interface StatusIndex {
@@ -47,6 +48,10 @@ export interface Status {
   readonly keptColumn: string | null;
   /** Rows without an old vector, which going back would have to fill; null where there is no old column. */
   readonly missingOld: number | null;
+  /** Rows that are served with a vector of a former text, among the pending ones; null before the swap. */
+  readonly stale: number | null;
+  /** The worker of `reembed sync`; null when none runs, or one ended in order. */
+  readonly sync: SeenSync | null;
   /** Who works at present; null when nobody does. */
   readonly lease: {
     readonly holder: string;
@@ -104,6 +109,11 @@ export async function readStatus(ctx: MigrationContext): Promise<Status> {
     newColumn: seen.phase === 'none' ? null : target.column,
     keptColumn,
     missingOld: await missingOld(ctx, table, extension, seen.record),
+    stale:
+      seen.record?.active === 'new' && target.provenance !== undefined
+        ? (await readProvenance(db, target, modelId)).stale
+        : null,
+    sync: (hasState ? await readSyncMark(db, runtime.stateSchema, definition.id) : undefined) ?? null,
     lease: hasState ? await currentLease(ctx) : null,
     paused: hold?.pause ?? null,
     throttle: hold?.throttle ?? null,

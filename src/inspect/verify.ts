@@ -64,7 +64,7 @@ export async function verify(ctx: MigrationContext, options: VerifyOptions): Pro
   const fingerprint =
     record.modelId === null ? undefined : await readModel(ctx.db, ctx.runtime.stateSchema, record.modelId);
   const checks: VerifyCheck[] = [
-    completeness(ctx, resolved, rows, provenance),
+    completeness(ctx, rows, provenance),
     dimensions(table, target),
     ...(await vectorChecks(ctx, target, norms, fingerprint)),
     provenanceCheck(resolved, provenance),
@@ -90,24 +90,18 @@ export async function verify(ctx: MigrationContext, options: VerifyOptions): Pro
   };
 }
 
-/** Rows that the application wrote itself after the swap have a vector without provenance: they are there, not missing. */
-function completeness(
-  ctx: MigrationContext,
-  { record }: ResolvedMigration,
-  rows: RowTally,
-  provenance: Provenance,
-): VerifyCheck {
-  const written = record.active === 'new' ? provenance.unrecorded : 0;
-  const missing = Math.max(0, rows.pending - written);
+/** After the swap a row is complete with a vector that the application wrote itself, and not with one of a former text. */
+function completeness(ctx: MigrationContext, rows: RowTally, provenance: Provenance): VerifyCheck {
   const limit = ctx.runtime.maxQuarantined;
-  const parts = [
-    `${rows.done + Math.min(written, rows.pending)} of ${rows.total} ${plural(rows.total, 'row has', 'rows have')} a vector`,
-  ];
-  if (missing > 0) parts.push(`${missing} are missing`);
+  // Under texts that cannot be embedded nothing is missing.
+  const stale = Math.min(provenance.stale, rows.pending);
+  const parts = [`${rows.done + stale} of ${rows.total} ${plural(rows.total, 'row has', 'rows have')} a vector`];
+  if (rows.pending > stale) parts.push(`${rows.pending - stale} are missing`);
+  if (stale > 0) parts.push(`${stale} of a text that was edited since (run "reembed sync --once")`);
   if (rows.skipped > 0) parts.push(`${rows.skipped} ${plural(rows.skipped, 'has', 'have')} no text`);
   if (rows.quarantined > 0)
     parts.push(`${rows.quarantined} ${plural(rows.quarantined, 'is', 'are')} in quarantine (at most ${limit} may be)`);
-  return { name: 'completeness', ok: missing === 0 && rows.quarantined <= limit, detail: parts.join(', ') };
+  return { name: 'completeness', ok: rows.pending === 0 && rows.quarantined <= limit, detail: parts.join(', ') };
 }
 
 function dimensions(table: ResolvedMigration['table'], target: VectorTarget): VerifyCheck {

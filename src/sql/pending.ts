@@ -2,6 +2,9 @@ import { quoteIdentifier, quoteQualified } from './identifiers.ts';
 import { textHashSql, type VectorTarget } from './target.ts';
 import { textSql } from './text-source.ts';
 
+/** Stands for a model in the served column after the swap: the text was edited, the vector is of the former one. Ids begin at 1. */
+export const STALE_MODEL = 0;
+
 /** Text that a model can embed: neither NULL nor empty nor only white space. "C", because regular expressions refuse nondeterministic collations. */
 export function embeddableSql(target: Pick<VectorTarget, 'text'>, alias: string): string {
   return `(${textSql(target.text, alias)}::text COLLATE pg_catalog."C" ~ '[^[:space:]]')`;
@@ -9,11 +12,14 @@ export function embeddableSql(target: Pick<VectorTarget, 'text'>, alias: string)
 
 /**
  * Not yet embedded by the model with this id. With provenance columns that is exact, also after an undone swap or a bypassed trigger;
- * a column without them (the application's old one), and one that the application writes itself, is pending where it is NULL.
+ * a column without them (the application's old one), and one that the application writes itself, is pending where it is NULL, or
+ * marked as stale.
  */
 export function notEmbeddedSql(target: VectorTarget, alias: string, modelId: number): string {
-  if (target.provenance === undefined || target.onlyMissing === true)
-    return `${alias}.${quoteIdentifier(target.column)} IS NULL`;
+  const missing = `${alias}.${quoteIdentifier(target.column)} IS NULL`;
+  if (target.provenance === undefined) return missing;
+  if (target.onlyMissing === true)
+    return `(${missing} OR ${alias}.${quoteIdentifier(target.provenance.model)} IS NOT DISTINCT FROM ${STALE_MODEL})`;
   if (!Number.isInteger(modelId)) throw new RangeError(`a model id is an integer, got ${modelId}`);
   return `${alias}.${quoteIdentifier(target.provenance.model)} IS DISTINCT FROM ${modelId}`;
 }

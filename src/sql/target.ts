@@ -23,7 +23,7 @@ export interface VectorTarget {
   readonly column: string;
   /** Undefined for a column that reembed did not make (the application's old one). */
   readonly provenance: ProvenanceColumns | undefined;
-  /** Pending are only rows without any vector: after the swap the application writes vectors of its own here. */
+  /** Pending are only rows without any vector, or with a stale one: after the swap the application writes vectors of its own here. */
   readonly onlyMissing?: boolean;
   readonly vectorType: 'vector' | 'halfvec';
   readonly dimensions: number;

@@ -1,4 +1,5 @@
 import { fitIdentifier, quoteIdentifier, quoteQualified } from './identifiers.ts';
+import { STALE_MODEL } from './pending.ts';
 import { tableSql, type VectorTarget } from './target.ts';
 import { textSql } from './text-source.ts';
 
@@ -20,15 +21,53 @@ function functionSql(target: VectorTarget, migrationId: string): string {
  * provenance is cleared: the row counts as not embedded by us.
  */
 export function createTriggerSql(target: VectorTarget, migrationId: string, options: { always: boolean }): string[] {
+  return installSql(target, migrationId, triggerCondition(target), clearSql(target), options);
+}
+
+/** The columns that the trigger watches after the swap. */
+export interface SwappedColumns {
+  /** The new vectors, which the application reads and writes. */
+  readonly served: VectorTarget;
+  /** The old ones; undefined when they were dropped. */
+  readonly kept: VectorTarget | undefined;
+}
+
+/**
+ * The same trigger after the swap, on both columns. The kept one goes by the rule above, so that going back never serves another text's
+ * vector. The served vector stays when only the text changes, as its row must not vanish from search, and is marked: its model becomes
+ * `STALE_MODEL`, and it is pending. A vector that the application writes is its own: its provenance is cleared.
+ */
+export function createSwappedTriggerSql(
+  { served, kept }: SwappedColumns,
+  migrationId: string,
+  options: { always: boolean },
+): string[] {
+  const condition = [
+    textChanged(served),
+    ...[served, ...(kept === undefined ? [] : [kept])]
+      .filter((target) => target.provenance !== undefined)
+      .map((target) => `(${provenanceUntouched(target)} AND ${vectorChanged(target)})`),
+  ].join(' OR ');
+  const keep = kept === undefined ? '' : ` IF ${firesFor(kept)} THEN ${clearSql(kept)} END IF;`;
+  return installSql(served, migrationId, condition, `${markStaleSql(served)}${keep}`, options);
+}
+
+function installSql(
+  target: VectorTarget,
+  migrationId: string,
+  condition: string,
+  body: string,
+  options: { always: boolean },
+): string[] {
   const name = quoteIdentifier(triggerName(migrationId));
   const table = tableSql(target);
   const fn = functionSql(target, migrationId);
   const statements = [
     `CREATE OR REPLACE FUNCTION ${fn}() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS ` +
-      `$reembed$ BEGIN ${triggerBody(target)} RETURN NEW; END $reembed$`,
+      `$reembed$ BEGIN ${body} RETURN NEW; END $reembed$`,
     `REVOKE ALL ON FUNCTION ${fn}() FROM PUBLIC`,
     `DROP TRIGGER IF EXISTS ${name} ON ${table}`,
-    `CREATE TRIGGER ${name} BEFORE UPDATE ON ${table} FOR EACH ROW WHEN (${triggerCondition(target)}) EXECUTE FUNCTION ${fn}()`,
+    `CREATE TRIGGER ${name} BEFORE UPDATE ON ${table} FOR EACH ROW WHEN (${condition}) EXECUTE FUNCTION ${fn}()`,
   ];
   if (options.always) statements.push(`ALTER TABLE ${table} ENABLE ALWAYS TRIGGER ${name}`);
   return statements;
@@ -76,10 +115,29 @@ function triggerCondition(target: VectorTarget): string {
   return `${textChanged(target)} OR (${provenanceUntouched(target)} AND ${vectorChanged(target)})`;
 }
 
-function triggerBody(target: VectorTarget): string {
+/** `triggerCondition` for the function's body: there the trigger may have fired for the other column. */
+function firesFor(target: VectorTarget): string {
+  const changed = vectorChangedForAnyRole(target);
+  if (target.provenance === undefined) return `${textChanged(target)} AND NOT (${changed})`;
+  return `${textChanged(target)} OR (${provenanceUntouched(target)} AND ${changed})`;
+}
+
+function clearSql(target: VectorTarget): string {
   const column = quoteIdentifier(target.column);
   if (target.provenance === undefined) return `NEW.${column} := NULL;`;
-  const { model, hash, at } = target.provenance;
-  const clear = [model, hash, at].map((name) => `NEW.${quoteIdentifier(name)} := NULL;`).join(' ');
-  return `IF NOT (${vectorChangedForAnyRole(target)}) THEN NEW.${column} := NULL; END IF; ${clear}`;
+  return `IF NOT (${vectorChangedForAnyRole(target)}) THEN NEW.${column} := NULL; END IF; ${setProvenanceSql(target, 'NULL')}`;
+}
+
+function markStaleSql(target: VectorTarget): string {
+  return (
+    `IF ${vectorChangedForAnyRole(target)} THEN ${setProvenanceSql(target, 'NULL')} ` +
+    `ELSIF ${textChanged(target)} THEN ${setProvenanceSql(target, String(STALE_MODEL))} END IF;`
+  );
+}
+
+function setProvenanceSql(target: VectorTarget, model: string): string {
+  if (target.provenance === undefined) return 'NULL;';
+  const { model: by, hash, at } = target.provenance;
+  const set = (name: string, value: string): string => `NEW.${quoteIdentifier(name)} := ${value};`;
+  return [set(by, model), set(hash, 'NULL'), set(at, 'NULL')].join(' ');
 }

@@ -34,6 +34,8 @@ export const PARKED = 'after ';
 /** Ends the name of a holder that works under knex, and so has knex's lock; others never have it. */
 export const UNDER_KNEX = ':knex';
 const POLL_MS = 250;
+/** A sync worker gives the lease back after every pass, of about two seconds each: it is waited for, not given way to. */
+const SYNC_WAIT_MS = 60_000;
 
 /** The lease of a migration, or undefined when nobody ever held one. */
 export async function readLease(db: Queryable, stateSchema: string, id: string): Promise<LeaseRow | undefined> {
@@ -68,13 +70,15 @@ export function describeLease(lease: Pick<LeaseRow, 'holder' | 'step'>): string 
 
 /**
  * Takes the migration's lease and keeps it alive from a connection of its own. A holder that died is waited for until its lease
- * ends (`leaseSeconds` at most); one that is seen to renew it is alive, and then this process gives way.
+ * ends (`leaseSeconds` at most); one that is seen to renew it is alive, and then this process gives way, except to a sync worker: its
+ * pass is waited for.
  *
  * @throws BusyError `migration_busy` naming the holder
  */
 export async function acquireLease(ctx: MigrationContext, step: Step): Promise<Lease> {
   const mark = ctx.knexLock === undefined ? '' : UNDER_KNEX;
   const holder = `${hostname()}:${process.pid}:${randomBytes(3).toString('hex')}${mark}`;
+  const started = performance.now();
   let announced = false;
   let firstExpires: string | null | undefined;
   for (;;) {
@@ -86,7 +90,8 @@ export async function acquireLease(ctx: MigrationContext, step: Step): Promise<L
     const current = await readLease(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
     if (current === undefined || current.expired) continue;
     firstExpires ??= current.expires;
-    if (current.expires !== firstExpires) throw busy(ctx, current);
+    const passing = current.step === 'sync' && performance.now() - started < SYNC_WAIT_MS;
+    if (current.expires !== firstExpires && !passing) throw busy(ctx, current);
     if (!announced)
       ctx.onProgress({
         kind: 'notice',

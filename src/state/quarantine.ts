@@ -46,6 +46,21 @@ export async function hasQuarantine(db: Queryable, stateSchema: string, migratio
   return rows.length > 0;
 }
 
-export async function clearQuarantine(db: Queryable, stateSchema: string, migrationId: string): Promise<void> {
-  await db.query(`DELETE FROM ${quoteIdentifier(stateSchema)}.quarantine WHERE migration_id = $1`, [migrationId]);
+/** Releases a migration's rows: all of them, or those that came in since a time of the database's clock. */
+export async function clearQuarantine(
+  db: Queryable,
+  stateSchema: string,
+  migrationId: string,
+  since = '-infinity',
+): Promise<void> {
+  await db.query(
+    `DELETE FROM ${quoteIdentifier(stateSchema)}.quarantine WHERE migration_id = $1 AND at >= $2::timestamptz`,
+    [migrationId, since],
+  );
+}
+
+/** The database's time, as text with all its digits. */
+export async function readClock(db: Queryable): Promise<string> {
+  const { rows } = await db.query<{ now: string }>('SELECT pg_catalog.clock_timestamp()::text AS now');
+  return rows[0]?.now ?? '';
 }

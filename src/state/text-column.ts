@@ -42,8 +42,10 @@ export async function keepText(ctx: MigrationContext, record: MigrationRecord): 
 
 /** The columns whose bytes the trigger compares: its condition follows a renaming. */
 async function readWatched(db: Queryable, record: MigrationRecord, table: TableInfo): Promise<readonly string[]> {
-  const vector = record.active === 'new' ? (record.keptColumn ?? record.column) : record.target;
-  return readWatchedColumns(db, table, triggerName(record.id), [vector, ...Object.values(provenanceOf(vector))]);
+  const swapped = record.keptColumn === null ? [record.column] : [record.column, record.keptColumn];
+  const vectors = record.active === 'new' ? swapped : [record.target];
+  const ours = vectors.flatMap((name) => [name, ...Object.values(provenanceOf(name))]);
+  return readWatchedColumns(db, table, triggerName(record.id), ours);
 }
 
 function textRenamed(record: MigrationRecord, table: TableInfo, now: string): PreflightError {

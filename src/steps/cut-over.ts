@@ -86,7 +86,7 @@ async function exchangeColumns(ctx: MigrationContext, lease: Lease, provider: La
     newIndexes,
     catchUp: async () => {
       const settles = refuseUnsettled(`${built.table.schema}.${built.table.name}`, definition.model);
-      await embedPending(ctx, lease, provider, settles);
+      await embedPending(ctx, lease, provider, { afterWalk: settles });
     },
     guard: (tx) => assertLease(tx, runtime.stateSchema, definition.id, lease.token),
   });

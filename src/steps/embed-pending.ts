@@ -32,7 +32,7 @@ export async function embedPending(
   ctx: MigrationContext,
   lease: Lease,
   provider: LazyProvider,
-  afterWalk?: BackfillJob['afterWalk'],
+  options: Pick<BackfillJob, 'isOver' | 'afterWalk'> = {},
 ): Promise<BackfillResult | undefined> {
   const resolved = await resolveMigration(ctx);
   const known = await recordedModel(ctx, resolved);
@@ -49,7 +49,7 @@ export async function embedPending(
   if (!pending) return undefined;
   await takeBackBackups(ctx, resolved, modelId, lease);
   try {
-    const result = await backfill(ctx, lease, opened, modelId, { watch, afterWalk });
+    const result = await backfill(ctx, lease, opened, { modelId, watch, ...options });
     await watch?.finish();
     return result;
   } catch (error) {
@@ -84,10 +84,10 @@ async function backfill(
   ctx: MigrationContext,
   lease: Lease,
   provider: EmbeddingProvider,
-  modelId: number,
-  { watch, afterWalk }: { readonly watch: ModelWatch | undefined; readonly afterWalk: BackfillJob['afterWalk'] },
+  run: Pick<BackfillJob, 'isOver' | 'afterWalk'> & { readonly modelId: number; readonly watch: ModelWatch | undefined },
 ): Promise<BackfillResult> {
   const { definition } = ctx;
+  const { modelId, watch, isOver, afterWalk } = run;
   const { record, table, target, extension } = await resolveMigration(ctx);
   const { rowsDone, rowsTotal } = await extent(ctx, { record, table, target, extension }, modelId);
   if (record.active === 'old') {
@@ -115,6 +115,7 @@ async function backfill(
     rowsTotal,
     signal: ctx.signal,
     afterWalk,
+    isOver,
     onCheckpoint: (checkpoint) => keep(checkpoint, checkpoint.cursor),
   });
   await keep(result, null);

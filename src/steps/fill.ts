@@ -61,7 +61,7 @@ export async function fillLeased(
   await ensureTrigger(ctx, await resolveMigration(ctx));
   await finishUndo(ctx, 'fill', () => fillOld(ctx, lease));
   await retryQuarantined(ctx);
-  const run = await embedPending(ctx, lease, provider, afterWalk);
+  const run = await embedPending(ctx, lease, provider, { afterWalk });
   const { record, target } = await resolveMigration(ctx);
   const rows = await tallyRows(ctx.db, target, record.modelId, record.id);
   await refuseQuarantined(ctx, rows);

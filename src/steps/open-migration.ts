@@ -3,6 +3,7 @@ import type { MigrationDefinition, RuntimeSettings } from '../config/types.ts';
 import { connectDatabase } from '../db/connect.ts';
 import { openDatabase } from '../db/database.ts';
 import { startEmbedded } from '../db/embedded.ts';
+import type { Database } from '../db/types.ts';
 import type { OnProgress } from '../progress.ts';
 import type { MigrationContext } from '../state/context.ts';
 
@@ -26,9 +27,15 @@ export interface OpenedMigration {
  */
 export async function openMigration(options: OpenMigrationOptions): Promise<OpenedMigration> {
   const { definition, runtime, signal, onProgress = () => undefined } = options;
+  const { db, close } = await openConfigured(runtime);
+  return { ctx: { db, definition, runtime, signal, onProgress }, close };
+}
+
+/** The database alone, for what begins before there is a migration. @throws as `openMigration` */
+export async function openConfigured(runtime: RuntimeSettings): Promise<{ db: Database; close(): Promise<void> }> {
   const { db, stop } = isEmbedded(runtime) ? await openEmbedded(runtime) : await openServer(runtime);
   return {
-    ctx: { db, definition, runtime, signal, onProgress },
+    db,
     async close() {
       await db.close();
       await stop();

@@ -1,5 +1,6 @@
 import { PreflightError } from '../errors.ts';
 import { dropTargetColumnsSql } from '../sql/columns.ts';
+import { dropNotifyTriggerSql } from '../sql/notify-trigger.ts';
 import { dropTriggerSql } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { assertLease, type Lease } from '../state/lease.ts';
@@ -47,7 +48,8 @@ async function undoExpandLeased(ctx: MigrationContext, lease: Lease): Promise<bo
   await rebuildOldIndexes(ctx, record, table);
   await withTableLock(ctx, table, 'expand', async (tx) => {
     await assertLease(tx, runtime.stateSchema, definition.id, lease.token);
-    for (const statement of dropTriggerSql(target, definition.id)) await tx.query(statement);
+    const triggers = [...dropTriggerSql(target, definition.id), ...dropNotifyTriggerSql(target, definition.id)];
+    for (const statement of triggers) await tx.query(statement);
     await tx.query(dropTargetColumnsSql(target));
     await deleteRecord(tx, runtime.stateSchema, definition.id);
     await clearRecheck(tx, runtime.stateSchema, definition.id);

@@ -4,7 +4,7 @@ import { BusyError } from '../errors.ts';
 import { plural } from '../plural.ts';
 import { keptColumnName } from '../sql/exchange.ts';
 import { provenanceOf, type VectorTarget } from '../sql/target.ts';
-import { createTriggerSql, dropTriggerSql } from '../sql/trigger.ts';
+import { createSwappedTriggerSql } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
 import { type MigrationRecord, type NewIndex, updateRecord } from '../state/records.ts';
@@ -30,7 +30,7 @@ export interface ExchangeOptions {
 
 /**
  * Exchanges the new column for the old one, in one short transaction under a lock that nobody waits for longer than 50 ms. What belongs
- * to the column's name goes with the name; the trigger watches the kept column from then on. Afterwards run `finishExchange`.
+ * to the column's name goes with the name; the trigger watches both columns from then on. Afterwards run `finishExchange`.
  * Does nothing where it has happened already.
  *
  * @throws BusyError `table_locked` when the table stays locked, `cannot_catch_up` when rows keep arriving faster than they are embedded
@@ -87,8 +87,8 @@ async function applySwap(ctx: MigrationContext, tx: Queryable, resolved: Resolve
   );
   const indexes = swapIndexNames(table, record, keep, await readIndexTree(tx, table));
   const kept = old === undefined || keptColumn === null ? undefined : keptTarget(old, keptColumn);
-  const trigger =
-    kept === undefined ? dropTriggerSql(target, record.id) : createTriggerSql(kept, record.id, { always });
+  const served = { ...target, column: record.column, provenance: provenanceOf(record.column) };
+  const trigger = createSwappedTriggerSql({ served, kept }, record.id, { always });
   await tx.query([...columns, ...indexes.statements, ...trigger].join(';\n'));
   await updateRecord(tx, stateSchema, record.id, {
     phase: 'swapped',
@@ -102,7 +102,6 @@ async function applySwap(ctx: MigrationContext, tx: Queryable, resolved: Resolve
   warnUnreplaced(ctx, record, indexes.unreplaced);
 }
 
-/** The trigger keeps old vectors true to their text, so that going back never serves another text's vector. */
 function keptTarget(old: VectorTarget, column: string): VectorTarget {
   return { ...old, column, provenance: old.provenance === undefined ? undefined : provenanceOf(column) };
 }

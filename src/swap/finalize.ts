@@ -2,6 +2,7 @@ import type { Queryable } from '../db/types.ts';
 import { PreflightError } from '../errors.ts';
 import { plural } from '../plural.ts';
 import { dropVectorColumnSql } from '../sql/exchange.ts';
+import { dropNotifyTriggerSql } from '../sql/notify-trigger.ts';
 import { dropTriggerSql } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
@@ -70,6 +71,7 @@ async function dropKept(
   const { stateSchema } = ctx.runtime;
   const statements = [
     ...dropTriggerSql(target, record.id),
+    ...dropNotifyTriggerSql(target, record.id),
     ...(kept === undefined ? [] : [dropVectorColumnSql(kept, kept)]),
   ];
   await tx.query(statements.join(';\n'));

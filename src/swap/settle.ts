@@ -31,7 +31,7 @@ export interface Settlement {
   /** Read anew in every round: the first rows of an empty table bring the model with them. */
   readonly missing: () => Promise<MissingRows>;
   /** Fills missing rows, outside any lock; undefined when nothing can. */
-  readonly catchUp: (() => Promise<void>) | undefined;
+  readonly catchUp: (() => Promise<unknown>) | undefined;
   /** Missing rows accepted in a round, 1 and up. */
   readonly accept: (strict: boolean) => number;
   /** Checks the lease, inside the transaction before anything is changed. */

@@ -23,7 +23,7 @@ const ACCEPT_MISSING = 500;
 
 export interface UndoOptions {
   /** Fills rows without an old vector by the old model; called outside any lock. */
-  readonly fillMissing?: (() => Promise<void>) | undefined;
+  readonly fillMissing?: (() => Promise<unknown>) | undefined;
   /** Runs under the lock before anything is changed; a throw stops the exchange. */
   readonly guard?: (tx: Queryable) => Promise<void>;
 }
@@ -85,7 +85,11 @@ export async function undoExchange(
  * @param fillMissing gives rows their old vector; after an exchange back only
  * @throws BusyError `rows_locked`, `table_locked`; IntegrityError `check_violated`
  */
-export async function finishUndo(ctx: MigrationContext, step: Step, fillMissing?: () => Promise<void>): Promise<void> {
+export async function finishUndo(
+  ctx: MigrationContext,
+  step: Step,
+  fillMissing?: () => Promise<unknown>,
+): Promise<void> {
   const { stateSchema } = ctx.runtime;
   const reason = await readRecheck(ctx.db, stateSchema, ctx.definition.id);
   if (reason === undefined) return;
@@ -186,7 +190,7 @@ function oldVectorsMissing({ record, table }: ResolvedMigration, count: number, 
     `${more} ${plural(count, 'row')} of ${table.schema}.${table.name} ${plural(count, 'has', 'have')} no old vector: written or edited since the swap, or never embedded by the old model${filled ? ', which did not fill them' : ''}.`,
     {
       step: 'cut-over',
-      hint: 'Configure the old model (EMBEDDING_OLD_PROVIDER, EMBEDDING_OLD_MODEL, EMBEDDING_OLD_DIMENSIONS), which fills them, or set REEMBED_ROLLBACK=accept-missing to leave them without a vector.',
+      hint: 'Configure the old model ("from", or EMBEDDING_OLD_PROVIDER, EMBEDDING_OLD_MODEL, EMBEDDING_OLD_DIMENSIONS), which fills them (beforehand: "reembed sync"), set REEMBED_ROLLBACK=accept-missing to leave them without a vector, or go back by a migration of its own ("reembed init --reverse").',
       context: { missing: count, column: record.keptColumn },
     },
   );

@@ -26,7 +26,10 @@ describeOnServer('knex migrate:latest under an application that knows id and tex
     // Everything that was written before the exchange, in 005, in 006 and between catch-up and lock, has the vector of its text.
     const wrong = await bed.withDatabase((db) => wrongVectors(db, SEGMENTS, 'embedding'));
     expect(wrong.filter((id) => !writtenAfterSwap.has(id))).toEqual([]);
-    // Afterwards the application writes the new column; the kept one follows the text, so that going back serves nothing stale.
+    // What was written afterwards is marked: one pass, and no row at all has the vector of another text.
+    await succeed(bed.reembed(['sync', '--once']));
+    expect(await bed.withDatabase((db) => wrongVectors(db, SEGMENTS, 'embedding'))).toEqual([]);
+    // The kept column follows the text, so that going back serves nothing stale.
     const { rows } = await bed.observer.query<{ id: string }>(
       `SELECT id FROM segments WHERE id = ANY ($1::bigint[]) AND id <= ${ROWS} AND embedding_old IS NOT NULL AND text <> $2`,
       [[...writtenAfterSwap], ''],

@@ -163,7 +163,7 @@ describe('going back after rows were written', () => {
       code: 'old_vectors_missing',
       message:
         '4 rows of public.segments have no old vector: written or edited since the swap, or never embedded by the old model.',
-      hint: 'Configure the old model (EMBEDDING_OLD_PROVIDER, EMBEDDING_OLD_MODEL, EMBEDDING_OLD_DIMENSIONS), which fills them, or set REEMBED_ROLLBACK=accept-missing to leave them without a vector.',
+      hint: 'Configure the old model ("from", or EMBEDDING_OLD_PROVIDER, EMBEDDING_OLD_MODEL, EMBEDDING_OLD_DIMENSIONS), which fills them (beforehand: "reembed sync"), set REEMBED_ROLLBACK=accept-missing to leave them without a vector, or go back by a migration of its own ("reembed init --reverse").',
       context: { missing: 4 },
     });
     expect(await state()).toEqual(before);

@@ -129,7 +129,9 @@ describe('a table owner who is no superuser, and an application that is neither'
     expect(await wrongVectors(chain.db, watched, 'embedding')).toEqual([]);
     await use(4, 384);
     expect(await hasVector('embedding_old', 4)).toBe(false);
-    expect(await readStatus(ctx)).toMatchObject({ phase: 'swapped', rows: { pending: 0 }, missingOld: 2 });
+    // The served vector of row 4 stays in sight, and is known to be of the text before.
+    expect(await hasVector('embedding', 4)).toBe(true);
+    expect(await readStatus(ctx)).toMatchObject({ phase: 'swapped', rows: { pending: 1 }, stale: 1, missingOld: 2 });
     // The application's rights are for the column's name; the kept column is not its business.
     await expect(app.query('SELECT embedding_old FROM app.segments')).rejects.toMatchObject(denied);
     await expect(app.query('SELECT * FROM reembed.migrations')).rejects.toMatchObject(denied);

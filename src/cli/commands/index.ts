@@ -7,6 +7,7 @@ import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
 import { finalize } from './finalize.ts';
+import { init } from './init.ts';
 import { model } from './model.ts';
 import { pause } from './pause.ts';
 import { plan } from './plan.ts';
@@ -16,17 +17,20 @@ import { rollback } from './rollback.ts';
 import { search } from './search.ts';
 import { status } from './status.ts';
 import { swap } from './swap.ts';
+import { sync } from './sync.ts';
 import { up } from './up.ts';
 import { verify } from './verify.ts';
 
 /** The verbs in the order of `--help`; one that does not work yet is not among them. */
 export const commands: readonly Command[] = [
+  init,
   up,
   down,
   backfill,
   pause,
   resume,
   swap,
+  sync,
   rollback,
   finalize,
   backup,

@@ -1,5 +1,6 @@
 import type { Status } from '../../inspect/status.ts';
 import { plural } from '../../plural.ts';
+import { durationText } from '../../reports/progress-text.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { columns, count, number, usd } from '../text.ts';
 import { throttleLines } from '../throttle-lines.ts';
@@ -36,6 +37,9 @@ function describe(found: Status): string {
       'Without old',
       `${count(found.missingOld, 'row')} ${plural(found.missingOld, 'has', 'have')} no old vector`,
     ]);
+  if (found.stale !== null && found.stale > 0)
+    lines.push(['Stale', `${count(found.stale, 'row')} served with the vector of a former text`]);
+  if (found.sync !== null) lines.push(['Sync', syncText(found.sync)]);
   for (const { name, kind, valid, column } of found.indexes) {
     lines.push(['Index', `${name} (${kind}) on ${column}${valid ? '' : ', INVALID'}`]);
   }
@@ -53,6 +57,13 @@ function describe(found: Status): string {
   if (found.throttle !== null) lines.push(...throttleLines(found.throttle));
   for (const warning of found.warnings) lines.push(['Warning', warning]);
   return columns(lines);
+}
+
+function syncText({ holder, ageSeconds, alive, pending, missingOld, listening, problem }: NonNullable<Status['sync']>) {
+  const look = `last look ${durationText(ageSeconds)} ago`;
+  if (!alive) return `${holder} ended without a word, ${look}: start "reembed sync" again`;
+  const old = missingOld === null ? '' : `, ${number(missingOld)} without an old vector`;
+  return `${holder}, ${look}: ${number(pending)} pending${old}${listening ? ', woken by NOTIFY' : ''}${problem === null ? '' : `; ${problem}`}`;
 }
 
 function spentText({ requests, tokens, usd: spent, unpricedTokens }: NonNullable<Status['spent']>): string {

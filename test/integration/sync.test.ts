@@ -1,0 +1,211 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { readStatus } from '../../src/inspect/status.ts';
+import { verify } from '../../src/inspect/verify.ts';
+import { hashProvider } from '../../src/providers/hash.ts';
+import type { MigrationContext } from '../../src/state/context.ts';
+import { cutOver } from '../../src/steps/cut-over.ts';
+import { expand } from '../../src/steps/expand.ts';
+import { fill } from '../../src/steps/fill.ts';
+import { finalize } from '../../src/steps/finalize.ts';
+import { sync } from '../../src/steps/sync.ts';
+import type { SyncOptions } from '../../src/steps/sync-run.ts';
+import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
+import { type Chain, makeSegments, openChain } from '../helpers/chain.ts';
+import { checksumOf, SEGMENTS, wrongVectors } from '../helpers/oracle.ts';
+
+const ROWS = 60;
+const OLD = 16;
+const from = { model: `hash/${OLD}`, dimensions: OLD };
+const old = { provider: hashProvider(from.model) };
+
+let chain: Chain;
+
+beforeAll(async () => {
+  chain = await openChain();
+});
+afterAll(() => chain.close());
+beforeEach(async () => {
+  await chain.db.query('DROP SCHEMA IF EXISTS reembed CASCADE; DROP TABLE IF EXISTS segments');
+  await makeSegments(chain.db, { rows: ROWS, dimensions: OLD });
+});
+
+const context = (input: Parameters<Chain['context']>[0] = { from }) => chain.context(input);
+
+async function up(ctx: MigrationContext): Promise<void> {
+  for (const step of [expand, fill, cutOver]) await step(ctx);
+}
+
+/** The old vectors of rows that the application has written: those of the others are random. */
+const wrongOld = (column: string, where: string): Promise<string[]> =>
+  wrongVectors(chain.db, { ...SEGMENTS, table: `(SELECT * FROM segments WHERE ${where}) s` }, column, old);
+
+async function one(sql: string): Promise<unknown> {
+  return (await chain.db.query(sql)).rows[0];
+}
+
+const OWN = `array_fill(0.5::real, ARRAY[384])::vector`;
+
+describe('after the swap, an application that writes text', () => {
+  it('keeps its rows in sight, is told which are stale, and sync --once makes both columns current', async () => {
+    const ctx = context();
+    await up(ctx);
+    const served = await checksumOf(chain.db, SEGMENTS, 'embedding', 'id <= 3');
+    await chain.db.query(`UPDATE segments SET text = text || ' edited' WHERE id <= 3`);
+    await chain.db.query(`UPDATE segments SET text = text || ' edited', embedding = ${OWN} WHERE id = 4`);
+    await chain.db.query(`UPDATE segments SET voice = voice WHERE id = 5`);
+    await chain.db.query(
+      `INSERT INTO segments (text, embedding) VALUES ('text only', NULL), ('with a vector', ${OWN}), ('  ', NULL)`,
+    );
+    expect(await checksumOf(chain.db, SEGMENTS, 'embedding', 'id <= 3')).toBe(served);
+    expect(await one('SELECT embedding_model AS model, embedding_hash AS hash FROM segments WHERE id = 4')).toEqual({
+      model: null,
+      hash: null,
+    });
+    expect(await readStatus(ctx)).toMatchObject({ rows: { pending: 4, skipped: 1 }, stale: 3, missingOld: 6 });
+    const provider = async () => hashProvider('hash/384');
+    const { checks } = await verify(ctx, { provider });
+    expect(checks.find((check) => check.name === 'completeness')).toEqual({
+      name: 'completeness',
+      ok: false,
+      detail: `${ROWS + 1} of ${ROWS + 3} rows have a vector, 1 are missing, 3 of a text that was edited since (run "reembed sync --once"), 1 has no text`,
+    });
+
+    // A write of reembed's own never pays for a call of the trigger.
+    await chain.db.query(
+      `CREATE OR REPLACE FUNCTION reembed."invalidate_segments-hash"() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'called'; END $$`,
+    );
+    expect(await sync(ctx, { once: true })).toMatchObject({
+      written: 4,
+      writtenOld: 6,
+      pending: 0,
+      missingOld: 0,
+      ended: 'once',
+    });
+    expect(await wrongVectors(chain.db, SEGMENTS, 'embedding')).toEqual(['4', String(ROWS + 2)]);
+    expect(await one(`SELECT count(*)::int AS n FROM segments WHERE embedding = ${OWN}`)).toEqual({ n: 2 });
+    expect(await wrongOld('embedding_old', `id <= 4 OR id > ${ROWS}`)).toEqual([]);
+    expect(await readStatus(ctx)).toMatchObject({ rows: { pending: 0 }, stale: 0, missingOld: 0, sync: null });
+    expect(await sync(ctx, { once: true })).toMatchObject({ changed: false, passes: 0 });
+    // Nothing is left for the way back, which needs no old model any more.
+    expect(await undoCutOver(context({}))).toMatchObject({ changed: true });
+    expect(await wrongOld('embedding', `id <= 4 OR id > ${ROWS}`)).toEqual([]);
+  });
+
+  it('without the old model its rows are marked and counted, which is said once; what it cannot embed is, too', async () => {
+    const ctx = context({});
+    await up(ctx);
+    await chain.db.query(`UPDATE segments SET text = text || ' edited' WHERE id <= 3`);
+    expect(await sync(ctx, { once: true })).toMatchObject({ written: 3, writtenOld: 0, pending: 0, missingOld: 3 });
+    expect(ctx.events.filter((event) => 'message' in event && /have no old vector/.test(event.message))).toHaveLength(
+      1,
+    );
+    await expect(undoCutOver(ctx)).rejects.toMatchObject({
+      code: 'old_vectors_missing',
+      context: { missing: 3 },
+      hint: expect.stringMatching(/"reembed sync".*"reembed init --reverse"/),
+    });
+    const path = join(await mkdtemp(join(tmpdir(), 'reembed-sync-')), 'old.jsonl');
+    await writeFile(path, JSON.stringify({ text: 'another', vector: Array.from({ length: OLD }, (_, n) => n + 1) }));
+    const unable = context({ from: { provider: 'file', model: path, dimensions: OLD } });
+    await expect(sync(unable, { once: true })).resolves.toMatchObject({ pending: 0, missingOld: 3 });
+    expect(unable.events).toContainEqual({
+      kind: 'warning',
+      message: `${path} could not embed 3 rows, which an exchange back would leave without a vector.`,
+    });
+    expect(await readStatus(ctx)).toMatchObject({ rows: { quarantined: 0 } });
+    await rm(dirname(path), { recursive: true });
+  });
+});
+
+/** Runs a worker beside `work`, then stops it where it has not ended by itself. */
+async function beside(
+  ctx: MigrationContext,
+  options: SyncOptions,
+  work: (running: Promise<unknown>) => Promise<unknown>,
+) {
+  const stop = new AbortController();
+  const running = sync({ ...ctx, signal: stop.signal }, options);
+  try {
+    await Promise.race([work(running), running.then(() => sleep(30_000))]);
+  } finally {
+    stop.abort();
+  }
+  return running;
+}
+
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  for (let look = 0; look < 600; look++) {
+    if (await holds()) return;
+    await sleep(50);
+  }
+  throw new Error(`after 30 s still not: ${what}`);
+}
+
+const current = (column: string) => async () => (await wrongVectors(chain.db, SEGMENTS, column)).length === 0;
+const triggers = async () =>
+  (
+    await chain.db.query<{ n: string }>(`SELECT tgname AS n FROM pg_trigger WHERE tgname LIKE '%reembed%' ORDER BY 1`)
+  ).rows.map((row) => row.n);
+
+describe('the worker', () => {
+  it('follows the migration through swap, rollback and swap, makes nobody wait for the lease, and ends with finalize', async () => {
+    const ctx = context();
+    await expand(ctx);
+    const ended = beside(ctx, { pollMs: 100 }, async (running) => {
+      await until('the backfill', current('embedding_384'));
+      await chain.db.query(`UPDATE segments SET text = text || ' before' WHERE id <= 3`);
+      await until('before the swap', current('embedding_384'));
+      await cutOver(ctx);
+      await chain.db.query(`UPDATE segments SET text = text || ' after' WHERE id BETWEEN 3 AND 5`);
+      await until('after the swap', current('embedding'));
+      await until('the kept column', async () => (await wrongOld('embedding_old', 'id BETWEEN 3 AND 5')).length === 0);
+      await undoCutOver(ctx);
+      await chain.db.query(`INSERT INTO segments (text) VALUES ('while undone')`);
+      await until('after going back', current('embedding_384'));
+      await cutOver(ctx);
+      await until('a look', async () => (await readStatus(ctx)).sync?.alive === true);
+      await finalize(ctx, { now: true });
+      await running;
+    });
+    expect(await ended).toMatchObject({ ended: 'finalized', pending: 0 });
+    expect(await triggers()).toEqual([]);
+    expect(await wrongVectors(chain.db, SEGMENTS, 'embedding')).toEqual([]);
+    expect((await readStatus(ctx)).sync).toBeNull();
+  });
+
+  it('is woken by the writers, also after its connection was lost, and leaves nothing behind', async ({ skip }) => {
+    skip(chain.db.embedded, 'one session for all connections');
+    const ctx = context();
+    await up(ctx);
+    const hour = 3_600_000;
+    const edit = (word: string) => chain.db.query(`UPDATE segments SET text = text || $1 WHERE id = 7`, [` ${word}`]);
+    const result = await beside(ctx, { pollMs: hour, notify: true }, async () => {
+      const listening = async () => (await readStatus(ctx)).sync !== null;
+      await until('the first look', listening);
+      const client = await chain.db.openSession();
+      // Only another application's statements wake it.
+      await client.query(`SET application_name = 'app'`);
+      const listeners = `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'`;
+      await until('LISTEN', async () => (await chain.db.query(listeners)).rows.length === 1);
+      await client.query(`UPDATE segments SET text = text || ' woken' WHERE id = 7`);
+      await until('woken', current('embedding'));
+      await until('the kept column', async () => (await wrongOld('embedding_old', 'id = 7')).length === 0);
+      expect(await triggers()).toEqual(['zzz_reembed_segments-hash', 'zzz_reembed_segments-hash_notify']);
+      await client.close();
+    });
+    expect(result.ended).toBe('stopped');
+    expect(await triggers()).toEqual(['zzz_reembed_segments-hash']);
+    await edit('unseen');
+    const lost = await beside(ctx, { pollMs: 300, notify: true }, async () => {
+      const listeners = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'`;
+      await until('LISTEN', async () => (await chain.db.query(listeners)).rows.length === 1);
+      await until('LISTEN again', async () => (await chain.db.query(listeners)).rows.length === 1);
+      await until('caught up', current('embedding'));
+    });
+    expect(lost).toMatchObject({ ended: 'stopped', pending: 0 });
+  });
+});
