@@ -10,7 +10,6 @@ export type ReadExpression = Omit<TextExpression, 'immutable'>;
 
 /** What Postgres made of the expression. */
 export interface ParsedExpression {
-  readonly oid: number;
   /** `SELECT …` with every column behind the alias, and every name outside pg_catalog qualified. */
   readonly definition: string;
   /** The parse tree, as pg_rewrite keeps it. */

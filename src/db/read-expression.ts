@@ -77,7 +77,7 @@ async function makeView(
   // Only now: names in the expression itself were found as the connection finds them.
   await tx.query('SET LOCAL search_path = pg_catalog');
   const { rows } = await tx.query<ParsedExpression>(
-    `SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid) AS definition, r.ev_action::text AS tree, c.relnatts::int AS columns,
+    `SELECT pg_catalog.pg_get_viewdef(c.oid) AS definition, r.ev_action::text AS tree, c.relnatts::int AS columns,
        pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, t.typname AS "typeName", t.typcategory::text AS "typeCategory"
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid
      JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = 1 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid

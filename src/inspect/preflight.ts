@@ -1,6 +1,7 @@
 import { readTable, readVectorExtension } from '../db/catalog.ts';
 import type { TableInfo, VectorExtension } from '../db/catalog-types.ts';
 import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
+import { PreflightError } from '../errors.ts';
 import type { TextSource } from '../sql/text-source.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { readTextOnce } from '../state/read-text.ts';
@@ -78,7 +79,14 @@ async function textOf(
   if (typeof text === 'string') return table.columns.some((column) => column.name === text) ? text : undefined;
   const record = records.find((candidate) => candidate.id === id);
   if (server.standby || server.readOnly) return record?.textExpression ?? undefined;
-  return collect(findings, () => readTextOnce(ctx, table, record));
+  try {
+    return await readTextOnce(ctx, table, record);
+  } catch (error) {
+    // A role that may not read the table is told so elsewhere.
+    if (error instanceof PreflightError) findings.push(findingOf(error));
+    else if (sqlStateOf(error) !== SQLSTATE.insufficientPrivilege) throw error;
+    return undefined;
+  }
 }
 
 function serverFindings(server: ServerFacts): Finding[] {

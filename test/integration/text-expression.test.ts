@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { readTable } from '../../src/db/catalog.ts';
 import { doctor } from '../../src/inspect/doctor.ts';
+import { preflight } from '../../src/inspect/preflight.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { verify } from '../../src/inspect/verify.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
@@ -201,6 +202,26 @@ describe('an expression that could not be a text', () => {
     const { rows } = await chain.db.query(`SELECT to_regnamespace('reembed') AS state,
       (SELECT count(*)::int FROM pg_class WHERE relname LIKE 'reembed_row%') AS left_over`);
     expect(rows).toEqual([{ state: null, left_over: 0 }]);
+  });
+
+  it('is not taken for one where the role may make nothing temporary: that is said instead', async (test) => {
+    test.skip(chain.db.embedded, 'the embedded database has one session for all roles');
+    const role = `reembed_guest_${process.pid}`;
+    await chain.db.query(`CREATE ROLE ${role}; GRANT SELECT ON segments TO ${role};
+      DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()); END $$`);
+    const transaction: typeof chain.db.transaction = (work, options) =>
+      chain.db.transaction(async (tx) => {
+        await tx.query(`SET LOCAL ROLE ${role}`);
+        return work(tx);
+      }, options);
+    try {
+      const { findings } = await preflight({ ...chain.context({ text: JOINED }), db: { ...chain.db, transaction } });
+      expect(findings).toEqual([
+        expect.objectContaining({ code: 'expression_denied', hint: expect.stringContaining('GRANT TEMPORARY') }),
+      ]);
+    } finally {
+      await chain.db.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    }
   });
 
   it('is told from those that are one, whatever Postgres calls them', async () => {
