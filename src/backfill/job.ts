@@ -1,6 +1,5 @@
 import type { MigrationContext } from '../state/context.ts';
 import type { Checkpoint, VectorSource } from './types.ts';
-import type { Walked } from './walk.ts';
 import type { WriteTarget } from './write-batch.ts';
 
 export interface BackfillJob {
@@ -13,8 +12,8 @@ export interface BackfillJob {
   readonly rowsDone: number;
   readonly rowsTotal: number | undefined;
   readonly signal: AbortSignal | undefined;
-  /** Called after a walk that was not the last one; a throw ends the run, what is written stays. */
-  readonly afterWalk?: ((walked: Walked) => void) | undefined;
+  /** Called after a walk that was not the last one with the rows that it met and those that it dealt with; a throw ends the run, what is written stays. */
+  readonly afterWalk?: ((walked: { readonly rows: number; readonly progressed: number }) => void) | undefined;
   /** Called a few times a second with what to keep for the next start. */
   readonly onCheckpoint: ((checkpoint: Checkpoint) => Promise<void>) | undefined;
 }
