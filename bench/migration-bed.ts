@@ -22,7 +22,7 @@ const INSERTED_TOGETHER = 5_000;
 export interface MigrationBed {
   readonly db: Database;
   /** A table with these texts, made anew, expanded and analysed: what 006 finds. */
-  prepare(definition: MigrationDefinition, texts: Iterable<string>): Promise<ResolvedMigration>;
+  prepare(definition: MigrationDefinition, texts: Iterable<string>, oldDimensions?: number): Promise<ResolvedMigration>;
   context(definition: MigrationDefinition, options?: ContextOptions): MigrationContext;
   close(): Promise<void>;
 }
@@ -53,9 +53,11 @@ export async function openMigrationBed(): Promise<MigrationBed> {
   return {
     db,
     context,
-    async prepare(definition, texts) {
+    async prepare(definition, texts, oldDimensions = 4) {
       await clear();
-      await db.query(`CREATE TABLE ${TABLE} (id bigint PRIMARY KEY, text text NOT NULL, embedding vector(4))`);
+      await db.query(
+        `CREATE TABLE ${TABLE} (id bigint PRIMARY KEY, text text NOT NULL, embedding vector(${oldDimensions}))`,
+      );
       await insertTexts(db, texts);
       const ctx = context(definition);
       await expand(ctx);

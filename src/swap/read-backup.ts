@@ -90,7 +90,7 @@ export async function readHeader(path: string): Promise<BackupHeader> {
   }
 }
 
-/** The rows of a backup in key order, streamed. @throws IntegrityError `backup_damaged` */
+/** The rows of a backup in the file's order, streamed. @throws IntegrityError `backup_damaged` */
 export async function* readBackupRows(path: string): AsyncGenerator<BackupRow> {
   for await (const batch of readBackupBatches(path, 1_000)) yield* batch;
 }

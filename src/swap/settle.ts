@@ -105,16 +105,7 @@ interface Look {
   readonly pendingIndexes: readonly PendingIndex[];
 }
 
-/** Rolls the transaction back where nothing is exchanged: it may have dropped views. */
-class NothingExchanged extends Error {
-  readonly attempt: Attempt;
-
-  constructor(attempt: Attempt) {
-    super('nothing was exchanged');
-    this.attempt = attempt;
-  }
-}
-
+/** Views come back whatever became of the attempt: over the old column again where nothing was exchanged. */
 async function lockAndTry(
   ctx: MigrationContext,
   table: Pick<TableInfo, 'oid' | 'schema' | 'name'>,
@@ -122,26 +113,16 @@ async function lockAndTry(
   look: Look,
 ): Promise<Locked<Attempt>> {
   let views: readonly DroppedView[] = [];
-  try {
-    return await withTableLock(
-      ctx,
-      table,
-      'cut-over',
-      async (tx) => {
-        const attempt = await tryOnce(ctx, tx, settlement, table, look);
-        if (views.length > 0 && (!attempt.happened || attempt.before)) throw new NothingExchanged(attempt);
-        await createViews(tx, views);
-        return attempt;
-      },
-      async (tx) => {
-        views = await dropViews(ctx, tx, table, settlement.column);
-        return views.length > 0;
-      },
-    );
-  } catch (error) {
-    if (!(error instanceof NothingExchanged)) throw error;
-    return { value: error.attempt, attempts: 1, lockedMs: 0 };
-  }
+  const before = async (tx: Queryable): Promise<boolean> => {
+    views = await dropViews(ctx, tx, table, settlement.column);
+    return views.length > 0;
+  };
+  const work = async (tx: Queryable): Promise<Attempt> => {
+    const attempt = await tryOnce(ctx, tx, settlement, table, look);
+    await createViews(tx, views);
+    return attempt;
+  };
+  return withTableLock(ctx, table, 'cut-over', work, before);
 }
 
 async function tryOnce(
