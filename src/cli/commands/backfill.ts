@@ -8,10 +8,15 @@ import { withMigration } from '../with-migration.ts';
 export const backfill = defineCommand({
   usage: 'backfill',
   describe: 'Embed every pending row; resumes where it stopped',
-  flags: migrationFlags,
+  flags: (yargs) =>
+    migrationFlags(yargs).option('recheck', {
+      type: 'boolean',
+      default: false,
+      describe: 'First compare every text with what was embedded: finds edits past the trigger',
+    }),
   run: async (flags, cli) => {
     const { fill } = await import('../../steps/fill.ts');
-    const result = await withMigration(flags, cli, fill);
+    const result = await withMigration(flags, cli, (ctx) => fill(ctx, { recheck: flags.recheck }));
     cli.output.result(result, describe(result));
     return 0;
   },
