@@ -60,7 +60,11 @@ function editedRows(target: VectorTarget): Edited | undefined {
   };
 }
 
-async function clearUnlocked(ctx: MigrationContext, target: VectorTarget, { condition, clear }: Edited): Promise<number> {
+async function clearUnlocked(
+  ctx: MigrationContext,
+  target: VectorTarget,
+  { condition, clear }: Edited,
+): Promise<number> {
   const { rowCount } = await ctx.db.query(
     `WITH l AS MATERIALIZED (SELECT t.tableoid AS part, t.ctid AS place FROM ${tableSql(target)} t WHERE ${condition} FOR NO KEY UPDATE SKIP LOCKED)
      UPDATE ${tableSql(target)} t SET ${clear} FROM l WHERE t.ctid = l.place AND t.tableoid = l.part`,
