@@ -46,7 +46,7 @@ export type { MigrationContext } from './state/context.ts';
 export type { SavedBackup } from './state/records.ts';
 export { type CutOverResult, cutOver } from './steps/cut-over.ts';
 export { type ExpandResult, expand } from './steps/expand.ts';
-export { type FillResult, fill } from './steps/fill.ts';
+export { type FillOptions, type FillResult, fill } from './steps/fill.ts';
 export { type BackupOptions, backup, type FinalizeResult, finalize } from './steps/finalize.ts';
 export { type OpenedMigration, type OpenMigrationOptions, openMigration } from './steps/open-migration.ts';
 export { type PlanMigrationOptions, planMigration } from './steps/plan-migration.ts';
