@@ -48,7 +48,7 @@ export type { SavedBackup } from './state/records.ts';
 export type { ThrottleLook } from './state/throttle-look.ts';
 export { type CutOverResult, cutOver } from './steps/cut-over.ts';
 export { type ExpandResult, expand } from './steps/expand.ts';
-export { type FillResult, fill } from './steps/fill.ts';
+export { type FillOptions, type FillResult, fill } from './steps/fill.ts';
 export { type BackupOptions, backup, type FinalizeResult, finalize } from './steps/finalize.ts';
 export { type InitOptions, type InitPlace, type InitResult, init } from './steps/init/init.ts';
 export { initReverse, type ReverseOptions } from './steps/init/init-reverse.ts';

@@ -15,6 +15,7 @@ import { embedPending } from './embed-pending.ts';
 import { ensureTrigger } from './ensure-trigger.ts';
 import { fillOld } from './fill-old.ts';
 import { type LazyProvider, lazyProvider } from './provider.ts';
+import { recheckRows } from './recheck-rows.ts';
 import { withLease } from './with-lease.ts';
 
 export interface FillResult {
@@ -24,16 +25,22 @@ export interface FillResult {
   readonly run: BackfillResult | undefined;
 }
 
+export interface FillOptions {
+  /** First compares every text with the hash of what was embedded, and embeds anew where an edit went past the trigger. */
+  readonly recheck?: boolean;
+}
+
 /**
  * 006 up: embeds every pending row. Resumable at any point; with nothing pending no provider, model or key is touched. After the swap it
  * embeds the rows that have no vector at all; what the application wrote there is its own.
  *
  * @throws IntegrityError `contamination` when more rows are in quarantine than `maxQuarantined`; InterruptedError when stopped
  */
-export async function fill(ctx: MigrationContext): Promise<FillResult> {
+export async function fill(ctx: MigrationContext, options: FillOptions = {}): Promise<FillResult> {
   return withLease(ctx, 'fill', async ({ ctx: leased, lease }) => {
     const { record, table } = await resolveMigration(leased);
     await assertSameDefinition(leased, record, table, 'fill');
+    if (options.recheck === true) await recheckRows(leased);
     const provider = lazyProvider(leased, leased.definition);
     try {
       return await (record.active === 'new' ? fillMissing : fillLeased)(leased, lease, provider);

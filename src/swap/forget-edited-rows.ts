@@ -25,19 +25,25 @@ interface Edited {
  * While no trigger watched the column (after the swap it watches the other one), a text may have changed: such a row is not taken for
  * done. Never waits for a row that the application holds; looks again until none is left.
  *
+ * @returns how many rows that were
  * @throws BusyError `rows_locked` when edited rows stay locked for a minute; what was cleared until then stays so
  */
-export async function forgetEditedRows(ctx: MigrationContext, resolved: ResolvedMigration, step: Step): Promise<void> {
+export async function forgetEditedRows(
+  ctx: MigrationContext,
+  resolved: ResolvedMigration,
+  step: Step,
+): Promise<number> {
   const { target } = resolved;
   const edited = editedRows(target);
-  if (edited === undefined) return;
+  if (edited === undefined) return 0;
   const started = performance.now();
+  let cleared = 0;
   for (let pass = 1; ; pass++) {
     throwIfStopped(ctx, step);
-    await clearUnlocked(ctx, target, edited);
+    cleared += await clearUnlocked(ctx, target, edited);
     // A row that was updated after that statement's snapshot is missed as well: only a look of its own tells.
     const left = await readEdited(ctx, target, edited);
-    if (left.length === 0) return;
+    if (left.length === 0) return cleared;
     if (pass >= LEAST_PASSES && performance.now() - started > LIMIT_MS) throw rowsLocked(resolved, left, step);
     const pause = Math.min(LONGEST_PAUSE_MS, PAUSE_MS * pass);
     await sleep(pause, undefined, ctx.signal === undefined ? {} : { signal: ctx.signal }).catch(() => undefined);
@@ -55,11 +61,16 @@ function editedRows(target: VectorTarget): Edited | undefined {
   };
 }
 
-async function clearUnlocked(ctx: MigrationContext, target: VectorTarget, { condition, clear }: Edited): Promise<void> {
-  await ctx.db.query(
+async function clearUnlocked(
+  ctx: MigrationContext,
+  target: VectorTarget,
+  { condition, clear }: Edited,
+): Promise<number> {
+  const { rowCount } = await ctx.db.query(
     `WITH l AS MATERIALIZED (SELECT t.tableoid AS part, t.ctid AS place FROM ${tableSql(target)} t WHERE ${condition} FOR NO KEY UPDATE SKIP LOCKED)
      UPDATE ${tableSql(target)} t SET ${clear} FROM l WHERE t.ctid = l.place AND t.tableoid = l.part`,
   );
+  return rowCount;
 }
 
 async function readEdited(ctx: MigrationContext, target: VectorTarget, { condition }: Edited): Promise<string[]> {

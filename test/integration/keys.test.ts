@@ -167,6 +167,23 @@ describe.each(CASES)('a key of $title', (key) => {
   });
 });
 
+it('a key of an identity and a generated column, which an edit of the text changes', async () => {
+  await chain.db.query(
+    `CREATE TABLE key_generated (a int GENERATED ALWAYS AS IDENTITY, b text GENERATED ALWAYS AS (left(text, 6)) STORED, text text, embedding vector(8), PRIMARY KEY (a, b));
+     INSERT INTO key_generated (text) SELECT i || ' words' FROM generate_series(1, ${ROWS}) i`,
+  );
+  const context = chain.context(
+    { id: 'key-generated', table: 'key_generated', index: { kind: 'hnsw' } },
+    { batchRows: 7 },
+  );
+  await expand(context);
+  await fill(context);
+  await chain.db.query(`UPDATE key_generated SET text = 'x' || text WHERE a % 3 = 0`);
+  expect(await fill(context)).toMatchObject({ run: { written: 21 }, rows: { done: ROWS, pending: 0 } });
+  await cutOver(context);
+  expect(await wrongVectors(chain.db, { table: 'key_generated', key: 'a', text: 'text' }, 'embedding')).toEqual([]);
+});
+
 let chain: Chain;
 let backups: string;
 

@@ -72,10 +72,10 @@ describe('each thing that stands in the way is named', () => {
       /"public\.passages" is a view, not a table/,
     ],
     [
-      'partitioned',
-      'CREATE TABLE segments (id bigint PRIMARY KEY, text text, embedding vector(8)) PARTITION BY HASH (id)',
+      'partition',
+      `CREATE TABLE whole (id bigint PRIMARY KEY, text text, embedding vector(8)) PARTITION BY RANGE (id); CREATE TABLE segments PARTITION OF whole DEFAULT`,
       {},
-      /is partitioned/,
+      /"public\.segments" is a partition of "whole"/,
     ],
     ['no_primary_key', 'CREATE TABLE segments (id bigint, text text, embedding vector(8))', {}, /has no primary key/],
     ['text_missing', TABLE, { text: 'body' }, /has no column "body"; its columns: id, text, embedding, plain/],
@@ -156,6 +156,18 @@ describe('each thing that stands in the way is named', () => {
       message: expect.stringContaining(message),
     });
     expect(report.findings[0]?.hint).toContain(hint);
+  });
+
+  it('partitions on another server, by name', async () => {
+    const report = await look(
+      chain,
+      `CREATE TABLE segments (id bigint, text text, embedding vector(8)) PARTITION BY RANGE (id);
+       CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER elsewhere FOREIGN DATA WRAPPER nowhere;
+       CREATE FOREIGN TABLE far PARTITION OF segments FOR VALUES FROM (0) TO (9) SERVER elsewhere`,
+    );
+    // Postgres itself allows no primary key over foreign partitions.
+    expect(codes(report)).toEqual(['no_primary_key', 'foreign_partition']);
+    expect(messageOf(report, 'foreign_partition')).toContain('has partitions that are foreign tables: "public.far".');
   });
 
   it('an unlogged table is a warning, a temporary one is refused', async (test) => {

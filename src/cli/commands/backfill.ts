@@ -10,17 +10,24 @@ export const backfill = defineCommand({
   usage: 'backfill',
   describe: 'Embed every pending row; resumes where it stopped',
   flags: (yargs) =>
-    migrationFlags(yargs).option('pace', {
-      type: 'string',
-      requiresArg: true,
-      coerce: amount('pace', 0.01, 1),
-      describe: 'The share of the time in which to work, 0.01 to 1',
-      defaultDescription: 'REEMBED_PACE, else 1',
-    }),
+    migrationFlags(yargs)
+      .option('pace', {
+        type: 'string',
+        requiresArg: true,
+        coerce: amount('pace', 0.01, 1),
+        describe: 'The share of the time in which to work, 0.01 to 1',
+        defaultDescription: 'REEMBED_PACE, else 1',
+      })
+      .option('recheck', {
+        type: 'boolean',
+        default: false,
+        describe: 'First compare every text with what was embedded: finds edits past the trigger',
+      }),
   run: async (flags, cli) => {
     const { fill } = await import('../../steps/fill.ts');
+    const { recheck } = flags;
     const result = await withMigration(flags, cli, (ctx) =>
-      fill({ ...ctx, runtime: { ...ctx.runtime, pace: flags.pace ?? ctx.runtime.pace } }),
+      fill({ ...ctx, runtime: { ...ctx.runtime, pace: flags.pace ?? ctx.runtime.pace } }, { recheck }),
     );
     cli.output.result(result, describe(result));
     return 0;
