@@ -86,7 +86,11 @@ function judge(
     values.replicas === 0 ? { name, value: 0 } : ofOthers(name);
   return [
     values.archive === null
-      ? { name: 'archive', value: null, unknown: 'nothing has been archived yet, and this role may not look at pg_wal' }
+      ? {
+          name: 'archive',
+          value: null,
+          unknown: 'pg_stat_archiver names no segment, and this role may not look at pg_wal',
+        }
       : { name: 'archive', value: archive === 'none' ? 0 : values.archive },
     wal === null ? { name: 'wal', value: null, unknown: 'it takes two looks' } : { name: 'wal', value: wal },
     ofReplicas('replicaLag'),
