@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { limitStatements } from '../../src/db/limit-statements.ts';
+import { IntegrityError } from '../../src/errors.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
 import type { EmbeddingProvider } from '../../src/providers/types.ts';
@@ -95,6 +96,25 @@ describe('a backfill that is paused', () => {
     await waitFor('the run to say so', () => told(ctx, /^Paused by ann/));
     stop.abort();
     expect(await filling).toMatchObject({ name: 'InterruptedError' });
+  });
+
+  it('ends with its error, should it fail meanwhile', async () => {
+    const ctx = chain.context({}, { batchRows: 25 });
+    await expand(ctx);
+    const { embed } = hashProvider('hash/384');
+    let calls = 0;
+    const filling = embedWith(ctx, async (texts, options) => {
+      calls += 1;
+      const call = calls;
+      if (call === 1) await pause(ctx, 'ann');
+      await waitFor('the run to notice', () => told(ctx, /^Paused by ann/));
+      if (call > 1) return embed(texts, options);
+      // By now the other windows wait for the pause to end.
+      await sleep(300);
+      throw new IntegrityError('broken', 'The model is broken.');
+    });
+    await expect(filling).rejects.toMatchObject({ code: 'broken' });
+    await resume(ctx);
   });
 
   it('waits before it loads the model, but refuses under knex: a pipeline must not hang', async () => {
