@@ -1,6 +1,7 @@
 // A whole backfill against its parts, by turns in one run: with a real model against inference alone, with the hash provider against the
 // guarded write alone. Rates are of the whole table, from the first look for pending rows to the proof that none is left.
 //   DATABASE_URL=postgres://… npm run bench:backfill -- [--texts 2000] [--rows 100000] [--rounds 5]
+// With --only throttle: what looking at the database's health costs a backfill that nothing slows down.
 
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -8,6 +9,7 @@ import { textHash } from '../src/backfill/text-hash.ts';
 import { type EmbeddedRow, writeBatch } from '../src/backfill/write-batch.ts';
 import { watchLoop } from '../src/bench/loop-delay.ts';
 import { percentile } from '../src/bench/statistics.ts';
+import { loadRuntimeSettings } from '../src/config/runtime.ts';
 import { createProvider } from '../src/providers/create-provider.ts';
 import { hashProvider } from '../src/providers/hash.ts';
 import type { EmbeddingProvider } from '../src/providers/types.ts';
@@ -44,8 +46,9 @@ const rounds = Number(values.rounds);
 const corpus = await readCorpus();
 const bed = await openMigrationBed();
 try {
-  if (values.only !== 'hash') await measureModel(Number(values.texts));
-  if (values.only !== 'model') await measureHash(Number(values.rows));
+  if (values.only === 'throttle') await measureThrottle(Number(values.rows));
+  if (values.only === undefined || values.only === 'model') await measureModel(Number(values.texts));
+  if (values.only === undefined || values.only === 'hash') await measureHash(Number(values.rows));
 } finally {
   await bed.close();
 }
@@ -121,6 +124,25 @@ async function measureHash(count: number): Promise<void> {
     'rows/s',
     results,
   );
+}
+
+async function measureThrottle(count: number): Promise<void> {
+  const provider = hashProvider(HASH);
+  const definition = benchMigration(HASH, provider.model.dimensions);
+  const texts = [...repeatCorpus(corpus, count, HASH_TEXT_BYTES)];
+  // Far limits: what is measured is the watching, not what it leads to on this machine.
+  const far = { REEMBED_THROTTLE_WAL: 'off', REEMBED_THROTTLE_LATENCY: '1000', REEMBED_THROTTLE_VACUUM: 'off' };
+  const run = (throttle: string) => async (): Promise<number> => {
+    await bed.prepare(definition, texts);
+    const runtime = { throttle: loadRuntimeSettings({ ...far, REEMBED_THROTTLE: throttle }).throttle };
+    return rateOf(count, () => runFill(bed.context(definition, { runtime }), provider));
+  };
+  const results = await interleave(rounds, [
+    { name: 'not watched', run: run('off') },
+    { name: 'watched', run: run('auto') },
+  ]);
+  console.log(`## Throttle, ${HASH}: ${count} texts, ${availableParallelism()} cores, ${rounds} rounds\n`);
+  console.log(markdownTable('rows/s', 'not watched', results));
 }
 
 function save(name: string, title: string, unit: string, results: readonly Measured[]): void {

@@ -121,6 +121,7 @@ function launcher(job: RunningJob, flights: readonly Flight[]) {
       },
       (error: unknown) => {
         flight.outcome = { error };
+        throttle.giveUp();
       },
     );
     const flight: Flight = { window: { rows: rows.length, sizes, last }, ended, outcome: undefined };

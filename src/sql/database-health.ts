@@ -49,11 +49,12 @@ function archiveSql(archive: HealthOptions['archive']): string {
   if (archive === 'ready') {
     return `(SELECT pg_catalog.count(*)::float8 FROM pg_catalog.pg_ls_archive_statusdir() f WHERE f.name LIKE '%.ready')`;
   }
+  // The insert position: at the end of a segment that is full, the name of the write position is still that of this segment (before 16).
   // A segment's name is its timeline, and its position in units of 4 GB and of segments, 8 hexadecimal digits each.
   const segment = (name: string): string =>
     `('x' || pg_catalog.substr(${name}, 9, 8))::pg_catalog.bit(32)::int8 * (4294967296 / w.bytes) + ('x' || pg_catalog.substr(${name}, 17, 8))::pg_catalog.bit(32)::int8`;
   return (
-    `(SELECT GREATEST(0, ${segment('pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn())')} - 1 - (${segment('s.last_archived_wal')}))::float8` +
+    `(SELECT GREATEST(0, ${segment('pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn())')} - 1 - (${segment('s.last_archived_wal')}))::float8` +
     ` FROM pg_catalog.pg_stat_archiver s, (SELECT s.setting::int8 AS bytes FROM pg_catalog.pg_settings s WHERE s.name = 'wal_segment_size') w` +
     ` WHERE s.last_archived_wal ~ '^[0-9A-F]{24}$')`
   );

@@ -24,6 +24,8 @@ export interface Throttle {
   wrote(rows: number, milliseconds: number): void;
   /** Of the time in which the run works, 0..1. */
   share(): number;
+  /** Nobody waits any more: the run has failed, and its error is not to come after a long rest. */
+  giveUp(): void;
   close(): Promise<void>;
 }
 
@@ -37,8 +39,10 @@ export async function startThrottle(
   ctx: MigrationContext,
   target: Pick<VectorTarget, 'schema' | 'table'>,
 ): Promise<Throttle> {
-  const { definition, runtime, signal } = ctx;
+  const { definition, runtime } = ctx;
   await waitWhilePaused(ctx);
+  const over = new AbortController();
+  const signal = AbortSignal.any([over.signal, ...(ctx.signal === undefined ? [] : [ctx.signal])]);
   const latency = createLatency();
   const db = limitStatements(ctx.db, LOOK_TIMEOUT_MS);
   const watched = runtime.throttle.enabled && !ctx.db.embedded;
@@ -46,7 +50,7 @@ export async function startThrottle(
   const share = (): number => Math.min(runtime.pace, health?.decision().share ?? 1);
   const pacer = createPacer({ share, signal });
   const operator = createOperatorWatch(ctx);
-  const isStopped = (): boolean => signal?.aborted === true;
+  const isStopped = (): boolean => signal.aborted;
 
   async function look(): Promise<void> {
     try {
@@ -61,7 +65,7 @@ export async function startThrottle(
     if (!held() || isStopped()) return;
     pacer.stop();
     while (held() && !isStopped()) {
-      await sleep(HOLD_MS, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
+      await sleep(HOLD_MS);
     }
     pacer.go();
   }
@@ -84,6 +88,7 @@ export async function startThrottle(
     beforeWrite: () => holdWhile(isBurdened),
     wrote: (rows, milliseconds) => latency.wrote(rows, milliseconds),
     share,
+    giveUp: () => over.abort(),
     close: () => ticker.stop(),
   };
 }

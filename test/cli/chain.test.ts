@@ -111,8 +111,16 @@ describe('one migration from the command line', () => {
     expect(await json('status')).toMatchObject({ phase: 'expanded', rows: { done: 0, pending: ROWS } });
   });
 
+  test('pause and resume say what holds and what comes next', async () => {
+    expect(await reembed('pause')).toMatch(
+      /^Paused by .+ since .+\. Nobody is at work now; "reembed resume" goes on\.$/m,
+    );
+    expect(await reembed('status')).toMatch(/^Paused +by .+ since .+: "reembed resume" goes on$/m);
+    expect(await json('resume')).toEqual({ changed: true, holder: null });
+  });
+
   test('backfill embeds every row, with progress on stderr only', async () => {
-    const { code, stdout, stderr } = await runCli(['backfill'], { env });
+    const { code, stdout, stderr } = await runCli(['backfill', '--pace', '0.9'], { env });
     expect(code, stderr).toBe(0);
     expect(stdout).toContain(`${ROWS} of ${ROWS} rows embedded, 0 pending`);
     expect(stderr).toMatch(/reembed: .+rows/);

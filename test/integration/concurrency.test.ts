@@ -38,7 +38,9 @@ describeOnServer('a backfill beside an application', () => {
     expect(rowCount).toBe(ROWS - 1);
     await application.query(`UPDATE segments SET text = 'changed while it was locked' WHERE id = 17`);
     await application.query('COMMIT');
-    expect(await filling).toMatchObject({ rows: { done: ROWS, pending: 0 } });
+    // All of it may have been edited behind a walk that met only the locked row: that is left to the next run.
+    await filling;
+    expect(await fill(chain.context())).toMatchObject({ rows: { done: ROWS, pending: 0 } });
     expect(await wrongVectors(chain.db, SEGMENTS, 'embedding_384')).toEqual([]);
   });
 
