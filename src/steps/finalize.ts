@@ -1,4 +1,6 @@
+import { countPendingUpTo } from '../backfill/count-pending.ts';
 import { PreflightError } from '../errors.ts';
+import { plural } from '../plural.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { assertLease } from '../state/lease.ts';
 import type { SavedBackup } from '../state/records.ts';
@@ -6,6 +8,8 @@ import { findRecord, oldVectorTarget, resolveMigration } from '../state/resolve.
 import { backupColumn } from '../swap/backup.ts';
 import { finalizeSwap } from '../swap/finalize.ts';
 import { withLease } from './with-lease.ts';
+
+const PENDING_LIMIT = 1_000;
 
 export interface FinalizeResult {
   readonly step: 'finalize';
@@ -27,6 +31,7 @@ export async function finalize(ctx: MigrationContext, options: FinalizeOptions):
   return withLease(ctx, 'finalize', async ({ ctx: leased, lease }) => {
     const { record } = await resolveMigration(leased);
     if (record.phase === 'finalized') return { step: 'finalize', changed: false, backup: undefined };
+    await warnOfPending(leased);
     let saved: SavedBackup | undefined;
     await finalizeSwap(leased, {
       now: options.now,
@@ -36,6 +41,19 @@ export async function finalize(ctx: MigrationContext, options: FinalizeOptions):
       },
     });
     return { step: 'finalize', changed: true, backup: saved };
+  });
+}
+
+/** Once the trigger is gone nothing marks a row any more; what is marked can still be embedded. */
+async function warnOfPending(ctx: MigrationContext): Promise<void> {
+  const { record, target } = await resolveMigration(ctx);
+  if (record.active === 'old') return;
+  const pending = await countPendingUpTo(ctx.db, target, record.modelId ?? 0, record.id, PENDING_LIMIT);
+  if (pending === 0) return;
+  const count = pending === PENDING_LIMIT ? `${pending} rows or more` : `${pending} ${plural(pending, 'row')}`;
+  ctx.onProgress({
+    kind: 'warning',
+    message: `${count} of ${record.schema}.${record.table} ${plural(pending, 'has', 'have')} no vector of ${plural(pending, 'its', 'their')} text: run "reembed sync --once", now or afterwards.`,
   });
 }
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { loadRuntimeSettings } from '../../src/config/runtime.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { verify } from '../../src/inspect/verify.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
@@ -16,6 +17,7 @@ import type { SyncOptions } from '../../src/steps/sync-run.ts';
 import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
 import { type Chain, makeSegments, openChain } from '../helpers/chain.ts';
 import { checksumOf, SEGMENTS, wrongVectors } from '../helpers/oracle.ts';
+import { startScriptedServer } from '../helpers/scripted-server.ts';
 
 const ROWS = 60;
 const OLD = 16;
@@ -175,6 +177,32 @@ describe('the worker', () => {
     expect(await triggers()).toEqual([]);
     expect(await wrongVectors(chain.db, SEGMENTS, 'embedding')).toEqual([]);
     expect((await readStatus(ctx)).sync).toBeNull();
+  });
+
+  it('waits out a service that is down, says so, and goes on', async () => {
+    const server = await startScriptedServer({ dimensions: 384, key: 'sk-test' });
+    const cacheDir = await mkdtemp(join(tmpdir(), 'reembed-sync-'));
+    const env = { EMBEDDING_BASE_URL: server.urls.openai, EMBEDDING_API_KEY: 'sk-test', REEMBED_MAX_RETRIES: '1' };
+    const { remote, maxRetries } = loadRuntimeSettings(env);
+    const service = { provider: 'openai', model: 'BAAI/bge-small-en-v1.5' } as const;
+    const ctx = chain.context(service, { remote, maxRetries, cacheDir });
+    await expand(ctx);
+    server.rule = () => ({ kind: 'status', status: 503 });
+    await beside(ctx, { pollMs: 100 }, async () => {
+      await until('the outage is told', async () => (await readStatus(ctx)).sync?.problem?.includes('503') === true);
+      server.rule = undefined;
+      const right = { provider: hashProvider('hash/384'), minCosine: 0.9999 };
+      await until(
+        'all rows',
+        async () => (await wrongVectors(chain.db, SEGMENTS, 'embedding_384', right)).length === 0,
+      );
+    });
+    expect(ctx.events).toContainEqual({
+      kind: 'warning',
+      message: expect.stringMatching(/503.*tried again until it works/),
+    });
+    await server.close();
+    await rm(cacheDir, { recursive: true });
   });
 
   it('is woken by the writers, also after its connection was lost, and leaves nothing behind', async ({ skip }) => {
