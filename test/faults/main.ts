@@ -1,9 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { killStarted } from '../helpers/fault-process.ts';
 import type { PostgresVersion } from '../helpers/local-server.ts';
 import { buildProject } from './harness/build-project.ts';
 import { kindNamed } from './harness/kinds.ts';
-import { openLane } from './harness/lane.ts';
+import { type Lane, openLane } from './harness/lane.ts';
 import { mayMount } from './harness/own-server.ts';
 import { planRun } from './harness/plan-run.ts';
 import { describeRun, reportText } from './harness/report.ts';
@@ -38,6 +39,14 @@ const { values } = parseArgs({
     help: { type: 'boolean', default: false },
   },
 });
+/** Their servers are nobody's children: whoever stops this run stops them too. */
+const lanes = new Set<Lane>();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    killStarted();
+    void Promise.allSettled([...lanes].map((lane) => lane.close())).then(() => process.exit(130));
+  });
+}
 const say = (line: string): void => void (values.markdown ? undefined : console.error(line));
 if (values.help) console.log(USAGE);
 else process.exitCode = await (values.planted ? runPlanted() : runSeeds());
@@ -53,6 +62,7 @@ async function runSeeds(): Promise<number> {
   const seeds = Array.from({ length: count }, (_, i) => first + i);
   async function work(): Promise<void> {
     const lane = await openLane({ rows: Number(values.rows), version });
+    lanes.add(lane);
     try {
       for (let seed = seeds.shift(); seed !== undefined; seed = seeds.shift()) {
         const plan = planRun(seed, { possible, ...(only === undefined ? {} : { only }) });
@@ -92,5 +102,11 @@ function report({ plan, violations, remarks }: RunResult): void {
 
 async function runPlanted(): Promise<number> {
   const { findPlanted } = await import('./harness/planted.ts');
-  return findPlanted(Number(values.pg) as PostgresVersion, say);
+  const lane = await openLane({ rows: 1_000, version: Number(values.pg) as PostgresVersion });
+  lanes.add(lane);
+  try {
+    return await findPlanted(lane, say);
+  } finally {
+    await lane.close();
+  }
 }

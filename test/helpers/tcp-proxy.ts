@@ -21,7 +21,7 @@ export interface TcpProxy {
 
 export interface LossOptions {
   readonly statement: RegExp;
-  /** Only on a connection on which this was sent before. */
+  /** Only in a transaction in which this was sent before. */
   readonly after?: RegExp;
   /** What does not arrive: the statement, or the answer to it. */
   readonly what: 'statement' | 'answer';
@@ -52,6 +52,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
     links.add(link);
     const reader = new WireReader((text) => {
       if (loss === undefined || loss.happened) return;
+      if (/^(BEGIN|ROLLBACK)/.test(text)) loss.prepared.delete(link);
       if (loss.after?.test(text) === true) loss.prepared.add(link);
       if (!loss.statement.test(text) || (loss.after !== undefined && !loss.prepared.has(link))) return;
       loss.happened = true;

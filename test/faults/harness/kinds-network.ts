@@ -8,7 +8,7 @@ const WORKING = ['expand', 'fill', 'build', 'exchange', 'finish', 'rollback', 'f
 const NOTICED_MS = 10_000;
 
 const COMMIT = /^COMMIT/;
-const LOCKING = /^LOCK TABLE ONLY .* ACCESS EXCLUSIVE/;
+const EXCHANGING = /^ALTER TABLE/;
 
 /** What happens on the way between the workers and Postgres. */
 export const NETWORK_KINDS: readonly FaultKind[] = [
@@ -44,12 +44,12 @@ export const NETWORK_KINDS: readonly FaultKind[] = [
   {
     name: 'COMMIT answer of the exchange lost',
     phases: ['build'],
-    strike: lose({ statement: COMMIT, after: LOCKING, what: 'answer' }),
+    strike: lose({ statement: COMMIT, after: EXCHANGING, what: 'answer' }),
   },
   {
     name: 'COMMIT of the exchange lost',
     phases: ['build'],
-    strike: lose({ statement: COMMIT, after: LOCKING, what: 'statement' }),
+    strike: lose({ statement: COMMIT, after: EXCHANGING, what: 'statement' }),
   },
   {
     name: 'write answer lost',

@@ -139,6 +139,9 @@ async function working({ watch }: World): Promise<number> {
 /** One works; the others end and say that it does, or find nothing left to do. */
 async function crowd(world: World, victim: Victim, more: number) {
   if (victim.running.hasExited()) return false;
+  const { service } = world;
+  // Long enough for the others to meet it at work.
+  if (service !== undefined) service.rule = () => ({ kind: 'ok', delayMs: 400 });
   const others = Array.from({ length: more }, () => world.start(victim.stage, victim.env));
   const exits = await Promise.all([victim.running, ...others].map((running) => running.exit));
   for (const { code, signal, output } of exits) {

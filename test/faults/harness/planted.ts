@@ -1,6 +1,5 @@
-import type { PostgresVersion } from '../../helpers/local-server.ts';
 import { buildProject } from './build-project.ts';
-import { type Lane, openLane } from './lane.ts';
+import type { Lane } from './lane.ts';
 import { readPlan } from './plan-run.ts';
 import { PLANTED_BUGS, type PlantedBug } from './planted-bugs.ts';
 import { type RunResult, runPlan } from './run.ts';
@@ -15,7 +14,7 @@ export interface Search {
 export async function searchFor(bug: PlantedBug, lane: Lane): Promise<Search> {
   const project = await buildProject([bug.patch]);
   try {
-    const result = await runPlan({ project, lane, plan: readPlan(bug.run), holdMs: 5_000, pauseMs: 5 });
+    const result = await runPlan({ project, lane, plan: readPlan(bug.run), holdMs: 5_000, pauseMs: 30 });
     const found = result.violations.filter(({ count, what }) => count === bug.found && bug.by.test(what));
     return { found: found.map(({ what }) => what), result };
   } finally {
@@ -24,24 +23,23 @@ export async function searchFor(bug: PlantedBug, lane: Lane): Promise<Search> {
 }
 
 /** All of them, and each run once more without its bug. @returns the exit code */
-export async function findPlanted(version: PostgresVersion, say: (line: string) => void): Promise<number> {
-  const lane = await openLane({ rows: 1_000, version });
+export async function findPlanted(lane: Lane, say: (line: string) => void): Promise<number> {
   const healthy = await buildProject();
   let failed = 0;
   console.log('| bug | found by | without it |\n| --- | -------- | ---------- |');
   try {
     for (const bug of PLANTED_BUGS) {
       const { found, result } = await searchFor(bug, lane);
-      const plain = await runPlan({ project: healthy, lane, plan: readPlan(bug.run), holdMs: 5_000, pauseMs: 5 });
+      const plain = await runPlan({ project: healthy, lane, plan: readPlan(bug.run), holdMs: 5_000, pauseMs: 30 });
       if (found.length === 0 || plain.violations.length > 0) failed += 1;
       const others = [...result.violations, ...plain.violations].map(({ count, what }) => `${count}: ${what}`);
       if (found.length === 0) say(`  ${bug.name} got away; ${others.slice(0, 5).join('; ') || 'nothing was found'}`);
       const first = found[0]?.replace(/\s+/g, ' ').slice(0, 90) ?? 'NOT FOUND';
+      say(`  ${bug.name}: ${result.timings.join('; ')}`);
       console.log(`| ${bug.name} | ${found.length} × ${first} | ${plain.violations.length} |`);
     }
   } finally {
     await healthy.remove();
-    await lane.close();
   }
   return failed === 0 ? 0 : 1;
 }
