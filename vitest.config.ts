@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
-// Three projects, because they need different things: nothing, a Postgres, a Postgres and the spawned binary.
+// Four projects, because they need different things: nothing, a Postgres, a Postgres and the spawned binary, a server and the built binary.
 export default defineConfig({
   test: {
     // The tests mostly wait, for servers, leases and killed processes: three side by side on two cores.
@@ -26,6 +26,16 @@ export default defineConfig({
           include: ['test/cli/**/*.test.ts'],
           globalSetup: ['test/helpers/global-setup.ts'],
           testTimeout: 180_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        test: {
+          name: 'faults',
+          include: ['test/faults/*.test.ts'],
+          globalSetup: ['test/helpers/global-setup.ts', 'test/faults/global-setup.ts'],
+          setupFiles: ['test/faults/setup.ts'],
+          testTimeout: 300_000,
           hookTimeout: 120_000,
         },
       },

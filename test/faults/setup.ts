@@ -1,0 +1,4 @@
+import { inject } from 'vitest';
+import { useBuiltProject } from '../helpers/fault-process.ts';
+
+useBuiltProject(inject('builtProject'));
