@@ -25,3 +25,14 @@ export function serverSettings(runtime: Pick<RuntimeSettings, 'databaseUrl' | 'd
   }
   return { connectionString: runtime.directUrl ?? requireDatabaseUrl(runtime), embedded: false };
 }
+
+/** Beside the writers: a window that is read, a checkpoint, a look at the database's health, what a service's ledger notes. */
+const OTHER_CONNECTIONS = 4;
+
+/** How many connections the work needs at once, and what each statement may take: one that waits for a connection is refused after a while. */
+export function connectionLimits({ writers, readTimeoutMs }: Pick<RuntimeSettings, 'writers' | 'readTimeoutMs'>): {
+  readonly maxConnections: number;
+  readonly statementTimeoutMs: number;
+} {
+  return { maxConnections: writers + OTHER_CONNECTIONS, statementTimeoutMs: readTimeoutMs };
+}

@@ -13,7 +13,9 @@ const LONGEST_STATEMENT_MS = 3_600_000;
 // row_security off turns a policy that would hide rows into an error; a role's own timeouts are meant for its application; bytea_output and the rest are what our parsers expect.
 const sessionSetup = (statementTimeoutMs: number): string =>
   `SET row_security = off; SET statement_timeout = ${statementTimeoutMs}; SET bytea_output = 'hex'; ` +
-  "SET extra_float_digits = 1; SET DateStyle = ISO; SET idle_in_transaction_session_timeout = '60s'";
+  "SET extra_float_digits = 1; SET DateStyle = ISO; SET idle_in_transaction_session_timeout = '60s'; " +
+  // transaction_timeout comes with 17. A backup is one long transaction, and a session that listens or holds a lease is idle.
+  "SELECT pg_catalog.set_config(s.name, '0', false) FROM pg_catalog.pg_settings s WHERE s.name IN ('transaction_timeout', 'idle_session_timeout')";
 
 export interface OpenOptions {
   /** Connections in the pool at most (4). */
@@ -131,10 +133,12 @@ async function openSession(settings: ConnectionSettings, statementTimeoutMs: num
   await client.connect().catch((error: unknown) => {
     throw connectionError(settings, error);
   });
-  await client.query(sessionSetup(statementTimeoutMs));
-  const { rows } = await runQuery<{ pid: number }>(client, 'SELECT pg_catalog.pg_backend_pid() AS pid');
+  const pid = await setUp(client, statementTimeoutMs).catch(async (error: unknown) => {
+    await client.end().catch(() => undefined);
+    throw error;
+  });
   return {
-    pid: rows[0]?.pid ?? 0,
+    pid,
     query: (text, params) => runQuery(client, text, params),
     async listen(channel, { onNotify, onLost }) {
       client.on('notification', onNotify);
@@ -155,4 +159,11 @@ async function openSession(settings: ConnectionSettings, statementTimeoutMs: num
     },
     close: () => client.end(),
   };
+}
+
+/** @returns the backend's process id */
+async function setUp(client: pg.Client, statementTimeoutMs: number): Promise<number> {
+  await client.query(sessionSetup(statementTimeoutMs));
+  const { rows } = await runQuery<{ pid: number }>(client, 'SELECT pg_catalog.pg_backend_pid() AS pid');
+  return rows[0]?.pid ?? 0;
 }

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import { connectionLimits } from '../config/database-settings.ts';
 import { loadRuntimeSettings } from '../config/runtime.ts';
 import type { MigrationDefinition, RuntimeSettings } from '../config/types.ts';
 import { connectDatabase } from '../db/connect.ts';
@@ -64,9 +65,7 @@ async function runUnderKnex(
   step: StepFunction,
 ): Promise<void> {
   const runtime: RuntimeSettings = loadRuntimeSettings();
-  const db = await connectDatabase(await connectionOfKnex(knex, name, runtime.directUrl), {
-    statementTimeoutMs: runtime.readTimeoutMs,
-  });
+  const db = await connectDatabase(await connectionOfKnex(knex, name, runtime.directUrl), connectionLimits(runtime));
   const stop = stopOnSignals();
   const printer = printProgress(process.stderr, runtime.log);
   try {

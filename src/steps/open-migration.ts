@@ -1,4 +1,4 @@
-import { isEmbedded, serverSettings } from '../config/database-settings.ts';
+import { connectionLimits, isEmbedded, serverSettings } from '../config/database-settings.ts';
 import type { MigrationDefinition, RuntimeSettings } from '../config/types.ts';
 import { connectDatabase } from '../db/connect.ts';
 import { openDatabase } from '../db/database.ts';
@@ -50,7 +50,7 @@ async function openEmbedded(runtime: RuntimeSettings) {
 
 async function openServer(runtime: RuntimeSettings) {
   return {
-    db: await connectDatabase(serverSettings(runtime), { statementTimeoutMs: runtime.readTimeoutMs }),
+    db: await connectDatabase(serverSettings(runtime), connectionLimits(runtime)),
     stop: async () => undefined,
   };
 }

@@ -1,5 +1,5 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { messageOf, ReembedError } from '../errors.ts';
 import type { MigrationContext } from '../state/context.ts';
 import type { SavedBackup } from '../state/records.ts';
@@ -40,7 +40,8 @@ export interface ListOptions {
 export async function listBackups(ctx: MigrationContext, options: ListOptions = {}): Promise<ListedBackup[]> {
   const recorded = (await findRecord(ctx))?.backups ?? [];
   const known = new Set(recorded.map(({ path }) => path));
-  const found = await findManifests(ctx, options.directory ?? ctx.runtime.backupDir);
+  // Absolute, as the state has them: one file is one backup.
+  const found = await findManifests(ctx, resolve(options.directory ?? ctx.runtime.backupDir));
   const all = [
     ...recorded.map((saved) => ({ saved, recorded: true })),
     ...found.filter(({ path }) => !known.has(path)).map((saved) => ({ saved, recorded: false })),

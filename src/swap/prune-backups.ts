@@ -17,12 +17,12 @@ export interface PruneOptions extends Pick<ListOptions, 'directory'> {
 
 export interface PruneResult {
   readonly deleted: readonly ListedBackup[];
-  /** Older than the retention, but the last of vectors that are gone. */
+  /** Older than the retention, but the last of vectors that are gone, or not in the state. */
   readonly kept: readonly ListedBackup[];
 }
 
 /**
- * Deletes backups that are older than `retentionDays`, file and manifest, and forgets them in the state. Never of itself.
+ * Deletes backups of the state that are older than `retentionDays`, file and manifest, and forgets them there. Never of itself.
  *
  * @throws PreflightError `prune_unconfirmed` naming what would be deleted
  */
@@ -34,7 +34,8 @@ export async function pruneBackups(ctx: MigrationContext, options: PruneOptions)
   );
   const old = backups.filter(({ olderThanRetention }) => olderThanRetention);
   const isLast = (backup: ListedBackup): boolean => gone(backup) && lastOf.get(sideOf(backup)) === backup.path;
-  const kept = options.lastToo ? [] : old.filter(isLast);
+  // One that this database knows nothing of may be another's: a directory is easily shared, and so is a migration's id.
+  const kept = old.filter((backup) => !backup.recorded || (!options.lastToo && isLast(backup)));
   const deleted = old.filter((backup) => !kept.includes(backup));
   if (deleted.length > 0 && !options.confirmed) throw unconfirmed(ctx, deleted);
   for (const { path } of deleted) {
@@ -54,7 +55,10 @@ async function findGone(ctx: MigrationContext): Promise<(backup: ListedBackup) =
   const record = await findRecord(ctx);
   const columns = new Set((await readTable(ctx.db, ctx.definition.table)).columns.map(({ name }) => name));
   return ({ vectors, column }) => {
-    if (vectors === 'old' && record?.active === 'new') return record.keptColumn === null;
+    if (record === undefined) return !columns.has(column);
+    if (vectors === 'old' && record.active === 'new') return record.keptColumn === null;
+    // An undone backfill leaves the column, but nothing in it.
+    if (vectors === 'new' && record.active === 'old') return record.phase !== 'backfilled';
     return !columns.has(column);
   };
 }

@@ -4,6 +4,7 @@ import type { Queryable } from '../db/types.ts';
 import { byteaArrayLiteral, textArrayLiteral } from '../sql/array-literal.ts';
 import { restoreBatchSql } from '../sql/backup.ts';
 import { quoteQualified } from '../sql/identifiers.ts';
+import { STALE_MODEL } from '../sql/pending.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
@@ -109,7 +110,7 @@ async function writeRows(
   });
   for await (const batch of readBackupBatches(options.path, windowRows(target))) {
     throwIfStopped(ctx, 'restore');
-    const params = batchParams(target, batch, elementOid, models);
+    const params = batchParams(target, batch.map(dated(manifest)), elementOid, models);
     const counts = await withLocks(ctx, async (tx) => (await tx.query<Counts>(sql, params)).rows[0]);
     totals.found += counts?.found ?? 0;
     totals.edited += counts?.edited ?? 0;
@@ -119,6 +120,11 @@ async function writeRows(
     ctx.onProgress({ kind: 'rows', done, total: manifest.rows, rate, etaSeconds: (manifest.rows - done) / rate });
   }
   return totals;
+}
+
+/** The trigger knows our writes by their time, which a vector that was marked as stale has lost: without one its mark would go. */
+function dated({ createdAt }: BackupManifest): (row: BackupRow) => BackupRow {
+  return (row) => (row.model === STALE_MODEL ? { ...row, at: createdAt } : row);
 }
 
 function batchParams(
@@ -147,7 +153,8 @@ function batchParams(
 /** The backup's model ids → those of this database. */
 async function adoptModels(ctx: MigrationContext, manifest: BackupManifest): Promise<Map<number, number>> {
   await ensureStateSchema(ctx.db, ctx.runtime.stateSchema);
-  const ids = new Map<number, number>();
+  // No model: the mark of a vector whose text was edited. Without it the vector would pass for the application's own.
+  const ids = new Map<number, number>([[STALE_MODEL, STALE_MODEL]]);
   for (const [id, fingerprint] of Object.entries(manifest.models)) {
     ids.set(Number(id), await registerModel(ctx.db, ctx.runtime.stateSchema, fingerprint));
   }

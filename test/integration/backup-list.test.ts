@@ -1,12 +1,14 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readStatus } from '../../src/inspect/status.ts';
 import { resolveMigration } from '../../src/state/resolve.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { finalize } from '../../src/steps/finalize.ts';
+import { restore } from '../../src/steps/restore.ts';
 import { undoFill } from '../../src/steps/undo-fill.ts';
 import { listBackups } from '../../src/swap/list-backups.ts';
 import { pruneBackups } from '../../src/swap/prune-backups.ts';
@@ -56,6 +58,8 @@ test('backups are listed with what became of their files, and deleted only when 
     },
     { path: second.path, file: 'whole', problem: null, olderThanRetention: false },
   ]);
+  // However the directory is written, a file is one backup.
+  expect(await listBackups(context(), { directory: relative(process.cwd(), directory) })).toHaveLength(2);
   const refused = await refusal(pruneBackups(context(), { confirmed: false, lastToo: false }));
   expect(refused).toMatchObject({ code: 'prune_unconfirmed', hint: expect.stringContaining('--yes') });
   expect(refused.message).toContain(first.path);
@@ -72,6 +76,36 @@ test('backups are listed with what became of their files, and deleted only when 
   rmSync(second.path);
   rmSync(`${second.path}.json`);
   expect(await listBackups(context())).toMatchObject([{ path: second.path, file: 'missing', bytes: null }]);
+});
+
+test('what is nowhere else, and what may be of another database, is not deleted', async () => {
+  await undoFill(context());
+  const made = (await resolveMigration(context())).record.backups.at(-1)?.path ?? '';
+  await age(made, 400);
+  expect((await pruneBackups(context(), { confirmed: true, lastToo: false })).kept).toMatchObject([
+    { path: made, vectors: 'new', recorded: true },
+  ]);
+  // The vectors are taken back; now there are two of them.
+  await fill(context());
+  await chain.db.query(`UPDATE reembed.migrations SET backups = '[]'`);
+  const manifest = JSON.parse(readFileSync(`${made}.json`, 'utf8'));
+  writeFileSync(`${made}.json`, JSON.stringify({ ...manifest, createdAt: '2020-01-01T00:00:00.000Z' }));
+  const unknown = await pruneBackups(context(), { confirmed: true, lastToo: true });
+  expect(unknown).toMatchObject({ deleted: [], kept: [{ path: made, recorded: false }] });
+  rmSync(made);
+  rmSync(`${made}.json`);
+});
+
+test('a vector that the text has left behind is still marked as such when it comes back', async () => {
+  await cutOver(context());
+  await chain.db.query(`UPDATE segments SET text = text || ' edited' WHERE id <= 2`);
+  const saved = await saveSide(context(), 'new', directory);
+  await chain.db.query('UPDATE segments SET embedding = NULL WHERE id = 1');
+  expect(await restore(context(), { path: saved.path })).toMatchObject({ restored: 1200, column: 'embedding' });
+  expect(await readStatus(context())).toMatchObject({ stale: 2, rows: { pending: 2 } });
+  rmSync(saved.path);
+  rmSync(`${saved.path}.json`);
+  await chain.db.query(`UPDATE reembed.migrations SET backups = '[]'`);
 });
 
 test('the last backup of vectors that are gone is kept, unless that is said too', async () => {

@@ -11,6 +11,7 @@ import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { pause, resume } from '../../src/steps/pause.ts';
 import { withLease } from '../../src/steps/with-lease.ts';
+import { startThrottle } from '../../src/throttle/start-throttle.ts';
 import { type Chain, makeSegments, openChain, staleKeys } from '../helpers/chain.ts';
 import { waitFor, workerSessions } from '../helpers/fault-watch.ts';
 
@@ -117,6 +118,18 @@ describe('a backfill that is paused', () => {
     await resume(ctx);
   });
 
+  it('holds no longer than the time it has: a turn of sync begins nothing more', async () => {
+    const ctx = chain.context();
+    await expand(ctx);
+    let over = false;
+    const throttle = await startThrottle(ctx, { schema: 'public', table: 'segments' }, () => over);
+    await pause(ctx, 'ann');
+    await waitFor('the run to notice', () => told(ctx, /^Paused by ann/));
+    over = true;
+    expect(await throttle.enter()).toBe(false);
+    await throttle.close();
+  });
+
   it('waits before it loads the model, but refuses under knex: a pipeline must not hang', async () => {
     const ctx = chain.context();
     await expand(ctx);
@@ -180,11 +193,24 @@ describe('a write', () => {
     // The same connection again: what one statement asked for is not the next one's.
     expect(await shown('statement_timeout')).toBe('1h');
     expect(await shown('idle_in_transaction_session_timeout')).toBe('1min');
+    // What else ends sessions and transactions is meant for the application: a session that listens is idle, a backup one transaction.
+    await chain.db.query(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET idle_session_timeout = ''5s''', current_database());
+      IF current_setting('server_version_num')::int >= 170000 THEN
+        EXECUTE format('ALTER DATABASE %I SET transaction_timeout = ''5s''', current_database());
+      END IF; END $$`);
     const session = await chain.db.openSession();
-    expect([
-      await shown('statement_timeout', session),
-      await shown('idle_in_transaction_session_timeout', session),
-    ]).toEqual(['1h', '1min']);
+    const limits = `SELECT name, setting FROM pg_settings WHERE name ~ '(statement|session|transaction)_timeout$' ORDER BY name`;
+    expect((await session.query<{ name: string; setting: string }>(limits)).rows).toEqual(
+      expect.arrayContaining([
+        { name: 'idle_in_transaction_session_timeout', setting: '60000' },
+        { name: 'idle_session_timeout', setting: '0' },
+        { name: 'statement_timeout', setting: '3600000' },
+      ]),
+    );
+    expect(
+      (await session.query(`${limits.replace('ORDER', "AND name = 'transaction_timeout' AND setting <> '0' ORDER")}`))
+        .rows,
+    ).toEqual([]);
     await session.close();
   });
 });

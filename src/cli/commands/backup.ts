@@ -80,10 +80,11 @@ async function prune({ directory, yes, lastToo, ...flags }: PruneFlags, cli: Cli
 function describePruned({ deleted, kept }: PruneResult): string {
   const lines = deleted.map(({ path }) => `Deleted ${path}`);
   if (deleted.length === 0) lines.push('Nothing was deleted.');
-  for (const { path, column } of kept) {
-    lines.push(
-      `Kept ${path}: the last backup of ${column}, whose vectors are in the table no more (--last-too deletes it).`,
-    );
+  for (const { path, column, recorded } of kept) {
+    const why = recorded
+      ? `the last backup of ${column}, whose vectors are in the table no more (--last-too deletes it)`
+      : 'it is not in the state of this database, and may be of another';
+    lines.push(`Kept ${path}: ${why}.`);
   }
   return lines.join('\n');
 }
