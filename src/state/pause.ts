@@ -43,7 +43,7 @@ export async function readHold(db: Queryable, stateSchema: string, id: string): 
 export async function setPause(db: Queryable, stateSchema: string, id: string, by: string): Promise<Pause | undefined> {
   const { rows } = await db.query<Pause>(
     `UPDATE ${quoteIdentifier(stateSchema)}.migrations SET paused_by = CASE WHEN paused_at IS NULL THEN $2::text ELSE paused_by END,
-       paused_at = COALESCE(paused_at, pg_catalog.clock_timestamp()) WHERE id = $1 RETURNING paused_by AS by, paused_at AS at`,
+       paused_at = COALESCE(paused_at, pg_catalog.date_trunc('second', pg_catalog.clock_timestamp())) WHERE id = $1 RETURNING paused_by AS by, paused_at AS at`,
     [id, by],
   );
   return rows[0];

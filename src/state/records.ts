@@ -41,6 +41,8 @@ export interface NewIndex {
 export interface SavedBackup {
   readonly path: string;
   readonly column: string;
+  /** Which vectors of the migration these are: after the swap a name alone does not tell. */
+  readonly vectors: 'old' | 'new' | 'other';
   readonly rows: number;
   readonly sha256: string;
   readonly at: string;

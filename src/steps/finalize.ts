@@ -98,9 +98,7 @@ export async function backup(ctx: MigrationContext, options: BackupOptions): Pro
 export async function undoFinalize(ctx: MigrationContext): Promise<void> {
   const record = await findRecord(ctx);
   if (record === undefined || record.phase !== 'finalized') return;
-  const saved = record.backups.findLast(
-    (candidate) => candidate.column === record.keptColumn || candidate.column.includes('old'),
-  );
+  const saved = record.backups.findLast(({ vectors }) => vectors === 'old');
   throw new PreflightError(
     'finalized',
     `The old column of ${record.schema}.${record.table} was dropped; there is no way back but its backup.`,

@@ -56,6 +56,7 @@ export async function backupColumn(
   const saved: SavedBackup = {
     path,
     column: column.column,
+    vectors: manifest.vectors,
     rows: manifest.rows,
     sha256: manifest.sha256,
     at: manifest.createdAt,

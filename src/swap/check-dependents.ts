@@ -24,7 +24,7 @@ export async function refuseBoundDependents(
     throw boundError(table, column, bound, { step, obstacles, recreates });
   }
   if (bound.length > 0) {
-    const message = `Recreated within the exchange: ${bound.map(({ kind, name }) => `${kind} ${name}`).join(', ')}.`;
+    const message = `The exchange will drop and make again: ${bound.map(({ kind, name }) => `${kind} ${name}`).join(', ')}.`;
     ctx.onProgress({ kind: 'notice', message });
   }
   for (const { name, bound: tied } of await readDependents(ctx.db, table, column)) {

@@ -115,8 +115,8 @@ async function findManifests(ctx: MigrationContext, directory: string): Promise<
     const manifest = await manifestOf(path).catch(() => undefined);
     if (manifest?.format !== BACKUP_FORMAT || manifest.migration !== ctx.definition.id) continue;
     if (dirname(manifest.file) !== '.') continue;
-    const { column, rows, sha256, createdAt } = manifest;
-    found.push({ path, column, rows, sha256, at: createdAt });
+    const { column, vectors, rows, sha256, createdAt } = manifest;
+    found.push({ path, column, vectors, rows, sha256, at: createdAt });
   }
   return found;
 }

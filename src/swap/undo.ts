@@ -168,7 +168,7 @@ function refuseTakenTarget({ record, table }: ResolvedMigration): void {
 }
 
 function oldColumnDropped({ record, table }: ResolvedMigration): IntegrityError {
-  const backup = record.backups.at(-1);
+  const backup = record.backups.findLast(({ vectors }) => vectors === 'old');
   return new IntegrityError(
     'old_column_dropped',
     `The old column of ${table.schema}.${table.name} is gone; ${backup === undefined ? 'no backup of it is recorded' : `its backup is ${backup.path} (${backup.rows} ${plural(backup.rows, 'row')})`}.`,

@@ -1,4 +1,4 @@
-import { bytes, megabytes, number } from '../amounts.ts';
+import { megabytes, number } from '../amounts.ts';
 import type { SignalName } from '../config/types.ts';
 import { plural } from '../plural.ts';
 import type { SignalReading } from '../state/throttle-look.ts';
@@ -20,7 +20,7 @@ export interface Signal {
 }
 
 const seconds = (value: number): string => `${Number(value.toPrecision(2))} s`;
-const rate = (value: number): string => `${bytes(value)}/s`;
+const rate = (value: number): string => `${megabytes(value)}/s`;
 const times = (value: number): string => `${Number(value.toPrecision(2))} times`;
 
 /** A long transaction, a vacuum and slow statements do not end sooner because we stand still, so they never pause the run. */

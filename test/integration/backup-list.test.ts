@@ -7,8 +7,9 @@ import { resolveMigration } from '../../src/state/resolve.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
-import { finalize } from '../../src/steps/finalize.ts';
+import { finalize, undoFinalize } from '../../src/steps/finalize.ts';
 import { restore } from '../../src/steps/restore.ts';
+import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
 import { undoFill } from '../../src/steps/undo-fill.ts';
 import { listBackups } from '../../src/swap/list-backups.ts';
 import { pruneBackups } from '../../src/swap/prune-backups.ts';
@@ -113,6 +114,14 @@ test('the last backup of vectors that are gone is kept, unless that is said too'
     await step(context());
   const [saved] = (await listBackups(context())).slice(-1);
   const path = saved?.path ?? '';
+  // Whoever asks for the way back is shown the old vectors, whatever was backed up since under the same name.
+  const other = await saveSide(context(), 'new', directory);
+  for (const back of [undoCutOver, undoFinalize]) {
+    expect((await refusal(back(context()))).hint).toContain(`reembed restore ${path}`);
+  }
+  rmSync(other.path);
+  rmSync(`${other.path}.json`);
+  await chain.db.query(`UPDATE reembed.migrations SET backups = backups - 1`);
   expect(saved).toMatchObject({ column: 'embedding_old', vectors: 'old', file: 'present' });
   await age(path, 400);
   const pruned = await pruneBackups(context(), { confirmed: true, lastToo: false });

@@ -56,9 +56,10 @@ async function list({ directory, check, ...flags }: ListFlags, cli: Cli): Promis
 function describe(backup: ListedBackup): string {
   const { path, column, rows, at, ageDays, file, problem } = backup;
   const size = backup.bytes === null ? 'gone' : `${bytes(backup.bytes)}, ${file}`;
+  const side = backup.vectors === 'old' || backup.vectors === 'new' ? ` (the ${backup.vectors} vectors)` : '';
   const lines = [
     path,
-    `  ${count(rows, 'row')} of ${column}, ${size}; made ${at.slice(0, 16).replace('T', ' ')} UTC, ${count(Math.floor(ageDays), 'day')} ago`,
+    `  ${count(rows, 'row')} of ${column}${side}, ${size}; made ${at.slice(0, 16).replace('T', ' ')} UTC, ${count(Math.floor(ageDays), 'day')} ago`,
     `  older than retentionDays: ${backup.olderThanRetention ? 'yes' : 'no'}${backup.recorded ? '' : '; not in the state'}`,
   ];
   return [...lines, ...(problem === null ? [] : [`  ${problem}`])].join('\n');

@@ -84,7 +84,11 @@ async function reverse(flags: ArgumentsCamelCase<InitFlags>, cli: Cli): Promise<
   );
 }
 
+/** Of the migrations as messages and documents name them, behind the configuration. */
+const NUMBERS = [undefined, '005', '006', '007'];
+
 function describe({ id, files, next }: InitResult): string {
-  const written = files.map((file) => `  ${file}`).join('\n');
+  const called = (i: number): string => (NUMBERS[i] === undefined ? '' : `  (${NUMBERS[i]} in messages and docs)`);
+  const written = files.map((file, i) => `  ${file}${called(i)}`).join('\n');
   return `Wrote the migration "${id}":\n${written}\n\nNext:\n${next.map((command) => `  ${command}`).join('\n')}`;
 }

@@ -54,7 +54,9 @@ function describe(found: Status): string {
   }
   if (found.paused !== null)
     lines.push(['Paused', `by ${found.paused.by} since ${found.paused.at}: "reembed resume" goes on`]);
-  if (found.throttle !== null) lines.push(...throttleLines(found.throttle));
+  // Of a run that is over it is only history.
+  const running = found.lease !== null || found.phase === 'backfilling';
+  if (found.throttle !== null && running) lines.push(...throttleLines(found.throttle));
   for (const warning of found.warnings) lines.push(['Warning', warning]);
   return columns(lines);
 }

@@ -9,7 +9,9 @@ export interface FoundColumns {
   readonly column: string | undefined;
   /** Of the vectors that are there. */
   readonly dimensions: number | undefined;
-  /** What there is to choose from, for a refusal: `segments.embedding vector(1536)`. */
+  /** False where the named table is none, or has no vectors. */
+  readonly isThere: boolean;
+  /** What there is to choose from, for a refusal: `segments.embedding`. */
   readonly vectors: readonly string[];
   readonly texts: readonly string[];
 }
@@ -36,6 +38,7 @@ export async function findColumns(
       (row.table === wanted.name && (wanted.schema === undefined ? row.visible : row.schema === wanted.schema)),
   );
   const vectors = inTable.filter((row) => named.column === undefined || row.column === named.column);
+  const isThere = named.table === undefined || inTable.length > 0;
   const [first] = vectors;
   const one = vectors.length === 1 ? first : undefined;
   const sameTable =
@@ -48,7 +51,10 @@ export async function findColumns(
     text: texts.length === 1 ? texts[0] : undefined,
     column: one?.column,
     dimensions: vector?.dimensions ?? undefined,
-    vectors: inTable.map((row) => `${row.table}.${row.column}`),
+    vectors: (isThere ? inTable : rows).map(({ schema, table, column, visible }) =>
+      [...(visible ? [] : [schema]), table, column].join('.'),
+    ),
+    isThere,
     texts,
   };
 }

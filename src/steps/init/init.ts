@@ -104,8 +104,15 @@ function completeInput(options: InitOptions, found: FoundColumns | undefined): M
   const problems: ConfigProblem[] = [];
   const missing = (name: string, what: string): void =>
     void problems.push({ name, message: `is missing, expected ${what}` });
+  // With all else given, the table may be one that is still to come.
+  const unknown = found?.isThere === false && (column === undefined || text === undefined);
+  if (unknown)
+    problems.push({
+      name: '--table',
+      message: `is ${table}, of which the database knows no vector column${choices(found.vectors)}`,
+    });
   if (table === undefined) missing('--table', `the table with the vectors${choices(found?.vectors)}`);
-  if (column === undefined) missing('--column', `its vector column${choices(found?.vectors)}`);
+  if (column === undefined) missing('--column', `its vector column${unknown ? '' : choices(found?.vectors)}`);
   if (text === undefined) missing('--text', `the column whose text is embedded${choices(found?.texts)}`);
   if (model === undefined) missing('--model', 'the new model, such as BAAI/bge-small-en-v1.5 (docs/choosing.md)');
   else if (dimensions === undefined) missing('--dimensions', `how many ${model} makes`);
