@@ -15,6 +15,8 @@ export interface SavedIndex {
   readonly dropped: boolean;
   /** Its name beside the kept column after the swap; undefined before. */
   readonly keptName?: string;
+  /** It went with the old column, which came back from a backup since: an exchange back builds it again. */
+  readonly gone?: boolean;
   /** Of a partitioned table: its parts on the partitions. */
   readonly partitions?: readonly SavedPartIndex[];
 }

@@ -26,6 +26,7 @@ export async function addRestoredColumn(ctx: MigrationContext, plan: RestorePlan
       phase: 'swapped',
       keptColumn: target.column,
       finalizedAt: null,
+      oldIndexes: record.oldIndexes.map((index) => (index.dropped ? index : { ...index, gone: true })),
     });
   });
 }

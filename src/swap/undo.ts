@@ -9,13 +9,14 @@ import { recordEvent } from '../state/events.ts';
 import { clearRecheck, markRecheck, readRecheck } from '../state/recheck.ts';
 import { updateRecord } from '../state/records.ts';
 import { oldVectorTarget, type ResolvedMigration, resolveMigration } from '../state/resolve.ts';
+import { buildKeptIndexes } from './build-kept-indexes.ts';
 import { refuseBoundDependents } from './check-dependents.ts';
 import { readColumnProperties } from './column-properties.ts';
 import { exchangeColumnsSql, isTriggerAlways } from './exchange-columns.ts';
 import { restoreIndexNames } from './exchange-indexes.ts';
 import { finishExchange } from './finish-exchange.ts';
 import { forgetEditedRows } from './forget-edited-rows.ts';
-import { hasNulls, missingOldVectors } from './missing-rows.ts';
+import { countMissing, hasNulls, missingOldVectors } from './missing-rows.ts';
 import { readIndexTree } from './partition-index-names.ts';
 import { acceptAfterStrictRounds, type ExchangeResult, NOTHING_DONE, settleExchange } from './settle.ts';
 
@@ -54,6 +55,9 @@ export async function undoExchange(
   refuseTakenTarget(fresh);
   const acceptAll = ctx.runtime.rollback === 'accept-missing';
   const missing = missingOldVectors(kept);
+  // An exchange that will be refused needs no index.
+  const refused = !acceptAll && options.fillMissing === undefined && (await countMissing(ctx.db, missing, 1)) > 0;
+  if (!refused) await buildKeptIndexes(ctx, fresh, kept);
   const result = await settleExchange(ctx, table, {
     column: record.column,
     missing: async () => missing,

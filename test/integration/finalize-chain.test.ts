@@ -110,8 +110,17 @@ describe('finalize', () => {
       column: 'embedding_old',
       restored: ROWS,
     });
+    const indexes = `SELECT indexdef FROM pg_indexes WHERE tablename = 'segments' AND indexdef ~ 'embedding' ORDER BY 1`;
     await undoCutOver(contextFor());
     expect(await checksumOf(chain.db, SEGMENTS, 'text, embedding, voice')).toBe(original);
+    // The index went with the column, and searches need it from the exchange on.
+    expect((await chain.db.query<{ indexdef: string }>(indexes)).rows.map((row) => row.indexdef)).toEqual([
+      expect.stringMatching(
+        /^CREATE INDEX idx_segments_text_embedding_ivfflat ON public.segments USING ivfflat \(embedding vector_cosine_ops\)/,
+      ),
+    ]);
+    await up();
+    expect((await chain.db.query(indexes)).rows).toHaveLength(2);
   });
 
   it('writes no backup where REEMBED_BACKUP=none says so', async () => {
