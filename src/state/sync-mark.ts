@@ -1,6 +1,9 @@
 import type { Queryable } from '../db/types.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 
+/** Rows that a look counts at most, on either side. */
+export const LOOK_LIMIT = 1_000;
+
 /** What a sync worker leaves behind at every look. */
 export interface SyncMark {
   /** Host and process. */

@@ -5,6 +5,7 @@ import { type LeaseRow, readLease } from '../state/lease.ts';
 import { readRecheck } from '../state/recheck.ts';
 import type { Phase } from '../state/records.ts';
 import { oldVectorTarget, resolveMigration } from '../state/resolve.ts';
+import { LOOK_LIMIT } from '../state/sync-mark.ts';
 import { updateUnderLease } from '../state/update-under-lease.ts';
 import { finishUndo } from '../swap/undo.ts';
 import { recordedModel } from './adopt-model.ts';
@@ -15,8 +16,6 @@ import { fillOld } from './fill-old.ts';
 import type { LazyProvider } from './provider.ts';
 import { type Leased, withLease } from './with-lease.ts';
 
-/** Rows that a look counts at most, on either side. */
-export const LOOK_LIMIT = 1_000;
 /** A pass that others may have to wait for: small batches, and no long tries at a service that is gone. */
 const PASS_ROWS = 256;
 const PASS_DEADLINE_MS = 20_000;

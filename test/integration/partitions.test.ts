@@ -142,6 +142,14 @@ describe('a partitioned table', () => {
     expect(await verify(ctx, { full: true, provider })).toMatchObject({ ok: true, rows: { total: 920, done: 920 } });
     const { backup } = await finalize(ctx, { now: true });
     expect(await restore(ctx, { path: backup?.path ?? '' })).toMatchObject({ restored: 920, createdColumn: true });
+    // The old indexes went with the old column.
+    await undoCutOver({ ...ctx, runtime: { ...ctx.runtime, rollback: 'accept-missing' } });
+    const back = await vectorIndexes();
+    expect(back.filter((line) => /INVALID|_old/.test(line))).toEqual([]);
+    expect(back.filter((line) => /^segments /.test(line)).map((line) => line.split(' ')[1])).toEqual([
+      'segments_ann',
+      'segments_some',
+    ]);
   });
 
   it("with oldIndex 'drop' loses its indexes in 005 and has them again, each with its own lists, after the way down", async () => {

@@ -2,7 +2,7 @@ import type { Status } from '../../inspect/status.ts';
 import { plural } from '../../plural.ts';
 import { durationText } from '../../reports/progress-text.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
-import { columns, count, number, usd } from '../text.ts';
+import { columns, count, looked, number, usd } from '../text.ts';
 import { throttleLines } from '../throttle-lines.ts';
 import { withMigration } from '../with-migration.ts';
 
@@ -64,8 +64,8 @@ function describe(found: Status): string {
 function syncText({ holder, ageSeconds, alive, pending, missingOld, listening, problem }: NonNullable<Status['sync']>) {
   const look = `last look ${durationText(ageSeconds)} ago`;
   if (!alive) return `${holder} ended without a word, ${look}: start "reembed sync" again`;
-  const old = missingOld === null ? '' : `, ${number(missingOld)} without an old vector`;
-  return `${holder}, ${look}: ${number(pending)} pending${old}${listening ? ', woken by NOTIFY' : ''}${problem === null ? '' : `; ${problem}`}`;
+  const old = missingOld === null ? '' : `, ${looked(missingOld)} without an old vector`;
+  return `${holder}, ${look}: ${looked(pending)} pending${old}${listening ? ', woken by NOTIFY' : ''}${problem === null ? '' : `; ${problem}`}`;
 }
 
 function spentText({ requests, tokens, usd: spent, unpricedTokens }: NonNullable<Status['spent']>): string {

@@ -1,7 +1,7 @@
 import type { SyncResult } from '../../steps/sync-run.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { duration } from '../duration.ts';
-import { count, number } from '../text.ts';
+import { count, looked, number } from '../text.ts';
 import { withMigration } from '../with-migration.ts';
 
 /** `reembed sync`: keeps new and kept vectors current beside the application. Stopping it is its normal end: 0. */
@@ -47,6 +47,6 @@ const ENDED: Readonly<Record<SyncResult['ended'], string>> = {
 function describe(result: SyncResult): string {
   const { written, writtenOld, pending, missingOld } = result;
   const old = missingOld === null && writtenOld === 0 ? '' : `, ${number(writtenOld)} with the old model`;
-  const missing = missingOld === null ? '' : `, ${number(missingOld)} without an old vector`;
-  return `${ENDED[result.ended]}${count(written, 'row')} embedded with the new model${old}; ${number(pending)} pending${missing}.`;
+  const missing = missingOld === null ? '' : `, ${looked(missingOld)} without an old vector`;
+  return `${ENDED[result.ended]}${count(written, 'row')} embedded with the new model${old}; ${looked(pending)} pending${missing}.`;
 }
