@@ -64,14 +64,19 @@ async function subscriptionFindings(db: Queryable, table: TableInfo): Promise<Fi
 async function dependentFindings(ctx: MigrationContext, table: TableInfo): Promise<Finding[]> {
   const column = `"${table.name}.${ctx.definition.column}"`;
   const dependents = await readDependents(ctx.db, table, ctx.definition.column);
+  const recreates = ctx.definition.recreateViews || ctx.runtime.recreateViews;
+  const outcome = ({ kind }: Dependent): string =>
+    recreates && kind === 'view'
+      ? '007 drops it and makes it again within the exchange, as recreateViews asks'
+      : '007 refuses while it is there';
   return dependents.map((dependent) =>
     dependent.bound
       ? warningFinding(
           'dependent_bound',
           dependent.depth > 1
-            ? `The ${dependent.kind} "${dependent.name}" reads a view that is bound to ${column} and goes with it: 007 refuses while it is there.`
-            : `The ${dependent.kind} "${dependent.name}" is bound to ${column} itself and would go on reading the old vectors: 007 refuses while it is there.`,
-          wayOn(dependent),
+            ? `The ${dependent.kind} "${dependent.name}" reads a view that is bound to ${column} and goes with it: ${outcome(dependent)}.`
+            : `The ${dependent.kind} "${dependent.name}" is bound to ${column} itself and would go on reading the old vectors: ${outcome(dependent)}.`,
+          wayOn(dependent, recreates),
         )
       : warningFinding(
           'dependent_mentions',
@@ -81,9 +86,11 @@ async function dependentFindings(ctx: MigrationContext, table: TableInfo): Promi
   );
 }
 
-function wayOn({ kind }: Dependent): string {
+function wayOn({ kind }: Dependent, recreates: boolean): string {
   const script =
     '"reembed swap --print-dependents" prints the SQL that drops it before 007 and makes it again after it';
+  if (kind === 'view' && recreates)
+    return `Nothing, unless something else than plain views is bound to the column; ${script}.`;
   return kind === 'view'
     ? `With --recreate-views (REEMBED_RECREATE_VIEWS=1, recreateViews: true) 007 makes it again itself; ${script}.`
     : `${script}.`;

@@ -96,7 +96,7 @@ async function backfill(
   ctx.onProgress({
     kind: 'step',
     step: 'fill',
-    message: `Embedding ${table.schema}.${table.name}.${record.text} with ${provider.model.name}`,
+    message: `Embedding ${embeddedName(table, record)} with ${provider.model.name}`,
   });
   const keep = (changes: Omit<Checkpoint, 'cursor'>, cursor: readonly string[] | null): Promise<void> =>
     updateUnderLease(ctx, lease, {
@@ -120,6 +120,13 @@ async function backfill(
   });
   await keep(result, null);
   return result;
+}
+
+function embeddedName(
+  { schema, name }: ResolvedMigration['table'],
+  { text, textExpression }: ResolvedMigration['record'],
+) {
+  return textExpression === null ? `${schema}.${name}.${text}` : `the text of ${schema}.${name} (${text})`;
 }
 
 /** How much there is and how much of it is done, for progress: counted in a small table, estimated in a large one. */
