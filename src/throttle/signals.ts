@@ -20,7 +20,8 @@ export interface Signal {
 }
 
 const seconds = (value: number): string => `${Number(value.toPrecision(2))} s`;
-const rate = (value: number): string => `${megabytes(value)}/s`;
+const rate = (value: number): string =>
+  value < 2 ** 20 ? `${Math.round(value / 1024)} kB/s` : `${megabytes(value)}/s`;
 const times = (value: number): string => `${Number(value.toPrecision(2))} times`;
 
 /** A long transaction, a vacuum and slow statements do not end sooner because we stand still, so they never pause the run. */
