@@ -102,8 +102,9 @@ function launcher(job: RunningJob, flights: readonly Flight[]) {
     try {
       const produced = await produce(async () => {
         if (isHalted(job, flights)) return undefined;
-        entered = await throttle.enter();
-        return !entered || isHalted(job, flights) ? undefined : produceWindow(ctx, source, rows, signal);
+        await throttle.enter();
+        entered = true;
+        return isHalted(job, flights) ? undefined : produceWindow(ctx, source, rows, signal);
       });
       if (produced === undefined) return undefined;
       return await write(() => writeWindow(ctx, to, produced, { throttle, size }, signal));

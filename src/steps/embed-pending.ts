@@ -42,7 +42,7 @@ export async function embedPending(
   // A run may have ended before what it wrote last was looked at.
   if (!pending && !(await isUnwatched(ctx))) return undefined;
   // Before the model is loaded and a service is asked.
-  if (pending) await waitWhilePaused(ctx, options.isOver);
+  if (pending) await waitWhilePaused(ctx);
   const opened = await provider.get();
   const modelId = await adoptModel(ctx, resolved, lease, opened);
   const watch = await watchModel(ctx, lease, opened, modelId, { toWrite: pending });

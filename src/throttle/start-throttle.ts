@@ -15,8 +15,8 @@ const HOLD_MS = 100;
 const LOOK_TIMEOUT_MS = 2_000;
 
 export interface Throttle {
-  /** Waits until a window may begin, or the run is asked to stop; `leave` ends the window. False where the time was up while it held. */
-  enter(): Promise<boolean>;
+  /** Waits until a window may begin, or the run is asked to stop; `leave` ends the window. */
+  enter(): Promise<void>;
   leave(): void;
   /** Waits before a statement while the database is too burdened for any; not for the operator, who lets finish what is embedded. */
   beforeWrite(): Promise<void>;
@@ -33,16 +33,14 @@ export interface Throttle {
  * Keeps a backfill a good neighbour: it holds while an operator has paused it, keeps to the pace, and slows or holds while the database is
  * burdened, about once a second. On the embedded database nobody else is there, and only pause and pace count.
  *
- * @param isOver a run of limited time holds no longer than that: what is embedded is written then, nothing else is begun
  * @throws BusyError `paused` under knex
  */
 export async function startThrottle(
   ctx: MigrationContext,
   target: Pick<VectorTarget, 'schema' | 'table'>,
-  isOver?: () => boolean,
 ): Promise<Throttle> {
   const { definition, runtime } = ctx;
-  await waitWhilePaused(ctx, isOver);
+  await waitWhilePaused(ctx);
   const over = new AbortController();
   const signal = AbortSignal.any([over.signal, ...(ctx.signal === undefined ? [] : [ctx.signal])]);
   const latency = createLatency();
@@ -52,7 +50,7 @@ export async function startThrottle(
   const share = (): number => Math.min(runtime.pace, health?.decision().share ?? 1);
   const pacer = createPacer({ share, signal });
   const operator = createOperatorWatch(ctx);
-  const isStopped = (): boolean => signal.aborted || isOver?.() === true;
+  const isStopped = (): boolean => signal.aborted;
 
   async function look(): Promise<void> {
     try {
@@ -81,9 +79,8 @@ export async function startThrottle(
       // A rest may outlast the moment in which everything was well.
       for (;;) {
         while (held() && !isStopped()) await sleep(HOLD_MS);
-        if (held() && !signal.aborted) return false;
         await pacer.enter();
-        if (!held() || signal.aborted) return true;
+        if (!held() || isStopped()) return;
         pacer.leave();
       }
     },

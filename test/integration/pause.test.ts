@@ -11,7 +11,6 @@ import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { pause, resume } from '../../src/steps/pause.ts';
 import { withLease } from '../../src/steps/with-lease.ts';
-import { startThrottle } from '../../src/throttle/start-throttle.ts';
 import { type Chain, makeSegments, openChain, staleKeys } from '../helpers/chain.ts';
 import { waitFor, workerSessions } from '../helpers/fault-watch.ts';
 
@@ -116,18 +115,6 @@ describe('a backfill that is paused', () => {
     });
     await expect(filling).rejects.toMatchObject({ code: 'broken' });
     await resume(ctx);
-  });
-
-  it('holds no longer than the time it has: a turn of sync begins nothing more', async () => {
-    const ctx = chain.context();
-    await expand(ctx);
-    let over = false;
-    const throttle = await startThrottle(ctx, { schema: 'public', table: 'segments' }, () => over);
-    await pause(ctx, 'ann');
-    await waitFor('the run to notice', () => told(ctx, /^Paused by ann/));
-    over = true;
-    expect(await throttle.enter()).toBe(false);
-    await throttle.close();
   });
 
   it('waits before it loads the model, but refuses under knex: a pipeline must not hang', async () => {

@@ -12,7 +12,6 @@ import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { finalize } from '../../src/steps/finalize.ts';
-import { pause, resume } from '../../src/steps/pause.ts';
 import { sync } from '../../src/steps/sync.ts';
 import type { SyncOptions } from '../../src/steps/sync-run.ts';
 import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
@@ -166,13 +165,6 @@ describe('the worker', () => {
       await chain.db.query(`UPDATE segments SET text = text || ' after' WHERE id BETWEEN 3 AND 5`);
       await until('after the swap', current('embedding'));
       await until('the kept column', async () => (await wrongOld('embedding_old', 'id BETWEEN 3 AND 5')).length === 0);
-      await pause(ctx, 'ann@db1');
-      await chain.db.query(`UPDATE segments SET text = text || ' paused' WHERE id = 6`);
-      const problem = async () => (await readStatus(ctx)).sync?.problem ?? '';
-      await until('the pause', async () => /^Paused by ann@db1 since .+ goes on\.$/.test(await problem()));
-      // Who has to go back while it holds is not kept waiting.
-      expect(await readStatus(ctx)).toMatchObject({ lease: null, rows: { pending: 1 } });
-      await resume(ctx);
       await undoCutOver(ctx);
       await chain.db.query(`INSERT INTO segments (text) VALUES ('while undone')`);
       await until('after going back', current('embedding_384'));
