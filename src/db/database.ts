@@ -38,7 +38,8 @@ export function openDatabase(settings: ConnectionSettings, options: OpenOptions 
   });
   // An idle connection that breaks is replaced at the next query; without a listener the event would end the process.
   pool.on('error', () => undefined);
-  const usualTimeout = options.statementTimeoutMs ?? LONGEST_STATEMENT_MS;
+  // The embedded database enforces none, and its one session is to be left as it was found.
+  const usualTimeout = settings.embedded ? 0 : (options.statementTimeoutMs ?? LONGEST_STATEMENT_MS);
   /** Connections that are set up, with their present statement_timeout. */
   const timeouts = new WeakMap<object, number>();
 
