@@ -2,10 +2,12 @@ import pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import { connectionError, describeConnection } from './connection-error.ts';
-import { typeParsers } from './type-parsers.ts';
-import type { ConnectionSettings, Database, Queryable, QueryResult, Session, TransactionOptions } from './types.ts';
+import { answerTime, runQuery } from './run-query.ts';
+import type { ConnectionSettings, Database, Queryable, Session, TransactionOptions } from './types.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
+/** A peer that has vanished without a word is noticed by then, and not after the two hours that are the system's default. */
+const KEEP_ALIVE_MS = 10_000;
 
 /** For what reads a whole table: counts, checks, a walk over rows that are done. */
 const LONGEST_STATEMENT_MS = 3_600_000;
@@ -38,7 +40,8 @@ export function openDatabase(settings: ConnectionSettings, options: OpenOptions 
   });
   // An idle connection that breaks is replaced at the next query; without a listener the event would end the process.
   pool.on('error', () => undefined);
-  const usualTimeout = options.statementTimeoutMs ?? LONGEST_STATEMENT_MS;
+  // The embedded database enforces none, and its one session is to be left as it was found.
+  const usualTimeout = settings.embedded ? 0 : (options.statementTimeoutMs ?? LONGEST_STATEMENT_MS);
   /** Connections that are set up, with their present statement_timeout. */
   const timeouts = new WeakMap<object, number>();
 
@@ -51,7 +54,8 @@ export function openDatabase(settings: ConnectionSettings, options: OpenOptions 
     let failure: unknown;
     try {
       const present = timeouts.get(client);
-      if (present === undefined) await client.query(sessionSetup(timeout));
+      if (present === undefined)
+        await runQuery(client, sessionSetup(timeout), undefined, answerTime(CONNECT_TIMEOUT_MS));
       else if (present !== timeout) await client.query(`SET statement_timeout = ${timeout}`);
       timeouts.set(client, timeout);
       return await work(client);
@@ -67,12 +71,12 @@ export function openDatabase(settings: ConnectionSettings, options: OpenOptions 
   return {
     embedded: settings.embedded,
     description: describeConnection(settings),
-    // The embedded database enforces no timeout, and its connections share one session.
-    query: (text, params, limits) =>
-      withClient(
-        (client) => runQuery(client, text, params),
-        settings.embedded ? usualTimeout : limits?.statementTimeoutMs,
-      ),
+    query(text, params, limits) {
+      // The embedded database enforces no timeout, and its connections share one session.
+      if (settings.embedded) return withClient((client) => runQuery(client, text, params));
+      const timeout = limits?.statementTimeoutMs ?? usualTimeout;
+      return withClient((client) => runQuery(client, text, params, answerTime(timeout)), timeout);
+    },
     transaction: (work, transactionOptions) => withClient((client) => runTransaction(client, work, transactionOptions)),
     openSession: () => openSession(settings, usualTimeout),
     close: () => pool.end(),
@@ -86,16 +90,8 @@ function clientConfig(settings: ConnectionSettings): pg.ClientConfig {
     application_name: 'reembed',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
   };
-}
-
-async function runQuery<R>(client: pg.ClientBase, text: string, params?: readonly unknown[]): Promise<QueryResult<R>> {
-  const result = await client.query({
-    text,
-    ...(params === undefined ? {} : { values: [...params] }),
-    types: typeParsers,
-  });
-  return { rows: result.rows as R[], rowCount: result.rowCount ?? 0 };
 }
 
 async function runTransaction<T>(
@@ -110,8 +106,9 @@ async function runTransaction<T>(
     if (options.statementTimeoutMs !== undefined) {
       await client.query(`SET LOCAL statement_timeout = ${Math.round(options.statementTimeoutMs)}`);
     }
-    const result = await work({ query: (text, params) => runQuery(client, text, params) });
-    await client.query('COMMIT');
+    const within = answerTime(options.statementTimeoutMs ?? 0);
+    const result = await work({ query: (text, params) => runQuery(client, text, params, within) });
+    await runQuery(client, 'COMMIT', undefined, within);
     return result;
   } catch (error) {
     // A rollback on a broken connection fails as well; the first error is the one to report.
@@ -139,7 +136,7 @@ async function openSession(settings: ConnectionSettings, statementTimeoutMs: num
   });
   return {
     pid,
-    query: (text, params) => runQuery(client, text, params),
+    query: (text, params, limits) => runQuery(client, text, params, limits?.answerWithinMs),
     async listen(channel, { onNotify, onLost }) {
       client.on('notification', onNotify);
       client.once('end', onLost);
@@ -163,7 +160,7 @@ async function openSession(settings: ConnectionSettings, statementTimeoutMs: num
 
 /** @returns the backend's process id */
 async function setUp(client: pg.Client, statementTimeoutMs: number): Promise<number> {
-  await client.query(sessionSetup(statementTimeoutMs));
+  await runQuery(client, sessionSetup(statementTimeoutMs), undefined, answerTime(CONNECT_TIMEOUT_MS));
   const { rows } = await runQuery<{ pid: number }>(client, 'SELECT pg_catalog.pg_backend_pid() AS pid');
   return rows[0]?.pid ?? 0;
 }

@@ -18,6 +18,12 @@ export interface ListenCallbacks {
 export interface Session extends Queryable {
   /** The backend's process id. */
   readonly pid: number;
+  /** As of `Queryable`; without an answer within the given time the session is of no use but to be closed. */
+  query<R = Record<string, unknown>>(
+    text: string,
+    params?: readonly unknown[],
+    options?: { readonly answerWithinMs?: number },
+  ): Promise<QueryResult<R>>;
   /** Calls back at every NOTIFY on the channel, and once when the connection is lost. */
   listen(channel: string, callbacks: ListenCallbacks): Promise<void>;
   /** Whether this connection alone keeps the process running (it does, unless said otherwise). */

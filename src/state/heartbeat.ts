@@ -29,6 +29,8 @@ const BEATS_PER_LEASE = 4;
  */
 export async function startHeartbeat(options: HeartbeatOptions, step: string): Promise<Heartbeat> {
   const { migrationId, token, leaseSeconds } = options;
+  // Behind a dead connection a beat would wait for minutes; by then the lease is over, and a new connection may be had.
+  const answer = { answerWithinMs: leaseSeconds * 1000 };
   const leases = `${quoteIdentifier(options.stateSchema)}.leases`;
   // All connections of the embedded database are one session, which a mark would outlive.
   const mark = async (session: Session): Promise<boolean> =>
@@ -43,6 +45,7 @@ export async function startHeartbeat(options: HeartbeatOptions, step: string): P
         `UPDATE ${leases} SET step = $4, expires = pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $3)
          WHERE migration_id = $1 AND token = $2`,
         [migrationId, token, leaseSeconds, label],
+        answer,
       ),
     );
     own.keepProcess(false);
@@ -80,6 +83,7 @@ export async function startHeartbeat(options: HeartbeatOptions, step: string): P
         return session.query(
           `UPDATE ${leases} SET holder = NULL, step = NULL, expires = NULL WHERE migration_id = $1 AND token = $2`,
           [migrationId, token],
+          answer,
         );
       });
       await own.close();

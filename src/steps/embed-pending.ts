@@ -15,6 +15,7 @@ import { updateUnderLease } from '../state/update-under-lease.ts';
 import { restoreMatching } from '../swap/restore.ts';
 import { waitWhilePaused } from '../throttle/paused.ts';
 import { adoptModel, recordedModel } from './adopt-model.ts';
+import { clearBlankRows } from './clear-blank-rows.ts';
 import type { LazyProvider } from './provider.ts';
 import { isUnwatched, type ModelWatch, watchModel } from './watch-model.ts';
 
@@ -35,6 +36,7 @@ export async function embedPending(
   options: Pick<BackfillJob, 'isOver' | 'afterWalk'> = {},
 ): Promise<BackfillResult | undefined> {
   const resolved = await resolveMigration(ctx);
+  await clearBlankRows(ctx, resolved, lease);
   const known = await recordedModel(ctx, resolved);
   const { id, cursor } = resolved.record;
   // The cursor is that of the recorded model's walk.

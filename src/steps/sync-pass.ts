@@ -9,6 +9,7 @@ import { LOOK_LIMIT } from '../state/sync-mark.ts';
 import { updateUnderLease } from '../state/update-under-lease.ts';
 import { finishUndo } from '../swap/undo.ts';
 import { recordedModel } from './adopt-model.ts';
+import { hasBlankRows } from './clear-blank-rows.ts';
 import { assertSameDefinition } from './definition-change.ts';
 import { embedPending } from './embed-pending.ts';
 import { ensureTrigger } from './ensure-trigger.ts';
@@ -52,9 +53,11 @@ export async function lookForPending(ctx: MigrationContext): Promise<SyncLook> {
   const { db, runtime } = ctx;
   const old = record.active === 'new' ? oldVectorTarget(record, table, extension, runtime.stateSchema) : undefined;
   const modelId = await recordedModel(ctx, resolved);
+  const pending = await countPendingUpTo(db, target, modelId, record.id, LOOK_LIMIT);
   return {
     phase: record.phase,
-    pending: await countPendingUpTo(db, target, modelId, record.id, LOOK_LIMIT),
+    // The rows whose vector has to go count as one: what matters is that there is something to do.
+    pending: pending === 0 && (await hasBlankRows(ctx, resolved)) ? 1 : pending,
     missingOld:
       old === undefined
         ? null

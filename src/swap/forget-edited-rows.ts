@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyError, type Step } from '../errors.ts';
 import { plural } from '../plural.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
-import { keyJsonSql } from '../sql/pending.ts';
+import { keyJsonSql, STALE_MODEL } from '../sql/pending.ts';
 import { tableSql, textHashSql, type VectorTarget } from '../sql/target.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import type { ResolvedMigration } from '../state/resolve.ts';
@@ -54,8 +54,11 @@ export async function forgetEditedRows(
 function editedRows(target: VectorTarget): Edited | undefined {
   if (target.provenance === undefined) return undefined;
   const { model, hash, at } = target.provenance;
+  const by = `t.${quoteIdentifier(model)}`;
+  const another = `t.${quoteIdentifier(hash)} IS DISTINCT FROM ${textHashSql(target.text, 't')}`;
   return {
-    condition: `t.${quoteIdentifier(model)} IS NOT NULL AND t.${quoteIdentifier(hash)} IS DISTINCT FROM ${textHashSql(target.text, 't')}`,
+    // The trigger may have marked it already; of a text that is NULL now the missing hash alone would tell nothing.
+    condition: `${by} IS NOT NULL AND (${by} = ${STALE_MODEL} OR ${another})`,
     // The vector as well: a row whose text is blank now will never get another, and would be found by the text that it lost.
     clear: [target.column, model, hash, at].map((name) => `${quoteIdentifier(name)} = NULL`).join(', '),
   };

@@ -15,6 +15,8 @@ const VACUUM_YIELDS_MS = 3_000;
 /** The locks of all partitions together: each may wait for as long as `LOCK_TIMEOUT_MS`, and the first ones are held meanwhile. */
 const ALL_PARTITIONS_MS = 100;
 const STATEMENT_TIMEOUT_MS = 5_000;
+/** A process that is stopped between two statements under the lock must not hold the table until it is found. */
+const IDLE_TIMEOUT_MS = 5_000;
 const TOTAL_LIMIT_MS = 60_000;
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 2_000;
@@ -95,6 +97,7 @@ async function withLocks<T>(
     try {
       const value = await ctx.db.transaction(
         async (tx) => {
+          await tx.query(`SET LOCAL idle_in_transaction_session_timeout = ${IDLE_TIMEOUT_MS}`);
           const taken = await lock(tx, { partitioned: await isPartitioned(tx, table.oid) });
           lockedAt = taken.since;
           return taken.work(tx);

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { limitStatements } from '../../src/db/limit-statements.ts';
+import type { Queryable } from '../../src/db/types.ts';
 import { IntegrityError } from '../../src/errors.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
@@ -173,7 +174,7 @@ describe('a write', () => {
     skip,
   }) => {
     if (chain.db.embedded) return skip('the embedded database enforces no timeout');
-    const shown = async (name: string, db: Pick<typeof chain.db, 'query'> = chain.db): Promise<unknown> =>
+    const shown = async (name: string, db: Queryable = chain.db): Promise<unknown> =>
       (await db.query<{ value: string }>(`SELECT current_setting('${name}') AS value`)).rows[0]?.value;
     expect(await shown('statement_timeout')).toBe('1h');
     expect(await shown('statement_timeout', limitStatements(chain.db, 1500))).toBe('1500ms');

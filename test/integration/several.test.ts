@@ -107,7 +107,13 @@ describe('two columns of one table', () => {
     await undoFill(body);
     await undoExpand(body);
     expect(await checksumOf(chain.db, titles, 'title, title_vec, title_vec_old, voice')).toBe(kept);
-    expect(await readStatus(title)).toMatchObject({ phase: 'swapped', active: 'new', rows: { done: ROWS } });
+    // The title of 50 was edited after its swap, without a vector: that stays marked, too.
+    expect(await readStatus(title)).toMatchObject({
+      phase: 'swapped',
+      active: 'new',
+      rows: { done: ROWS - 1 },
+      stale: 1,
+    });
     expect(await readStatus(body)).toMatchObject({ phase: 'none' });
     const names = (await catalogOf(chain.db, 'pages')) as { kind: string; name: string }[];
     expect(names.filter((row) => row.kind === 'trigger').map((row) => row.name)).toEqual(['zzz_reembed_pages-title']);

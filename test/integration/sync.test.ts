@@ -52,6 +52,23 @@ async function one(sql: string): Promise<unknown> {
 const OWN = `array_fill(0.5::real, ARRAY[384])::vector`;
 
 describe('after the swap, an application that writes text', () => {
+  it('and empties it finds the row no longer, once sync has come by; under NOT NULL the vector has to stay', async () => {
+    const ctx = context();
+    await up(ctx);
+    await chain.db.query(
+      `UPDATE segments SET text = CASE id WHEN 1 THEN NULL WHEN 2 THEN '  ' ELSE 'other' END WHERE id <= 3`,
+    );
+    const vectors = async (): Promise<unknown> =>
+      one(`SELECT count(embedding)::int AS vectors, count(embedding_model)::int AS marks FROM segments WHERE id <= 2`);
+    expect(await vectors()).toEqual({ vectors: 2, marks: 2 });
+    await sync(ctx, { once: true });
+    expect(await vectors()).toEqual({ vectors: 0, marks: 0 });
+    expect(await readStatus(ctx)).toMatchObject({ stale: 0, rows: { pending: 0, skipped: 2 } });
+    await chain.db.query(`DELETE FROM segments WHERE id <= 2; ALTER TABLE segments ALTER COLUMN embedding SET NOT NULL;
+      UPDATE segments SET text = '' WHERE id = 3`);
+    expect(await sync(ctx, { once: true })).toMatchObject({ written: 0, ended: 'once' });
+  });
+
   it('keeps its rows in sight, is told which are stale, and sync --once makes both columns current', async () => {
     const ctx = context();
     await up(ctx);

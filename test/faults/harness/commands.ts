@@ -28,6 +28,7 @@ export const FILL = knex('006', ['migrate:up', '006_backfill_embedding_384.js'],
 export const SWAP = knex('007', ['migrate:up', '007_swap_embedding.js'], ['build', 'exchange', 'finish']);
 export const ROLLBACK = knex('007 down', ['migrate:down', '007_swap_embedding.js'], ['rollback']);
 export const FINALIZE = reembed('finalize', ['finalize', '--now'], ['finalize']);
+export const SYNC = reembed('sync', ['sync', '--once'], []);
 export const UNLOCK = knex('unlock', ['migrate:unlock'], []);
 
 export function startStage(project: BuiltProject, stage: Stage, env: Readonly<Record<string, string>>): Running {

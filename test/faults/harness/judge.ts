@@ -27,10 +27,7 @@ export interface JudgeOptions {
   /** Whose vectors `column` must hold. */
   readonly side: 'old' | 'new';
   readonly column: string;
-  /**
-   * Whether rows written by a text-only application after the exchange are held to the oracle as well: yes, once something embeds them
-   * (`reembed sync --once`).
-   */
+  /** Whether rows written by a text-only application after the exchange are held to the oracle as well: yes, once `reembed sync` has embedded them. */
   readonly heldAfterSwap: boolean;
   /** Rows may be without a vector, as the old column's are after the exchange: then only a wrong one counts. */
   readonly mayLack?: boolean;
@@ -104,9 +101,10 @@ export async function judgeVectors(db: Queryable, options: JudgeOptions): Promis
 }
 
 function isHeld({ book, habits, side, heldAfterSwap }: JudgeOptions, row: Found): boolean {
-  if (habits !== 'text-only' || heldAfterSwap) return true;
+  if (habits !== 'text-only') return true;
   // It never writes a vector: the old ones are as old as its last word to them.
   if (side === 'old') return false;
+  if (heldAfterSwap) return true;
   return book
     .possible(row.ref)
     .filter((outcome) => isThis(outcome, row))

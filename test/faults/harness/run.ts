@@ -4,7 +4,7 @@ import { startTcpProxy } from '../../helpers/tcp-proxy.ts';
 import { startApplication } from './application.ts';
 import { Book } from './book.ts';
 import type { BuiltProject } from './build-project.ts';
-import { EXPAND, FINALIZE, ROLLBACK, SWAP, startStage } from './commands.ts';
+import { EXPAND, FINALIZE, ROLLBACK, SWAP, SYNC, startStage } from './commands.ts';
 import { type JudgeOptions, judgeRows, judgeVectors, type Violation } from './judge.ts';
 import { judgeCatalog } from './judge-catalog.ts';
 import { slowly } from './kinds-provider.ts';
@@ -14,9 +14,6 @@ import { CLIENTS, openBook } from './segments.ts';
 import { runStage, type ThrownFault } from './throw-faults.ts';
 import { openWatch } from './watch.ts';
 import type { World } from './world.ts';
-
-/** Set once something embeds what a text-only application writes after the exchange: then those rows are held to the oracle as well. */
-const HELD_AFTER_SWAP = false;
 
 export interface RunResult {
   readonly plan: RunPlan;
@@ -115,7 +112,7 @@ async function afterRollback(world: World, { habits }: RunPlan): Promise<void> {
       habits,
       side: 'old',
       column: 'embedding',
-      heldAfterSwap: HELD_AFTER_SWAP,
+      heldAfterSwap: false,
     };
     for (const { count, what } of await judgeVectors(world.watch, old))
       world.violate(count, `after the rollback ${what}`);
@@ -127,7 +124,13 @@ async function judge(world: World, { habits, stages }: RunPlan): Promise<Violati
   const finalized = stages.some(({ stage }) => stage === FINALIZE);
   const swapped = stages.some(({ stage }) => stage === SWAP);
   const expanded = stages.some(({ stage }) => stage === EXPAND);
-  const common = { book, habits, heldAfterSwap: HELD_AFTER_SWAP };
+  // With the old column the trigger goes, and with it the marks by which anybody could find what is stale.
+  const heldAfterSwap = swapped && !finalized;
+  const common = { book, habits, heldAfterSwap };
+  if (heldAfterSwap && habits === 'text-only') {
+    const { code, output } = await world.start(SYNC).exit;
+    if (code !== 0) world.violate('left', `sync --once ended with ${code}: ${output}`);
+  }
   return [
     ...(await judgeRows(watch, book)),
     ...(swapped ? await judgeVectors(watch, { ...common, side: 'new', column: 'embedding' }) : []),

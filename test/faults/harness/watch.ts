@@ -27,7 +27,7 @@ export interface Watch extends Queryable {
 /** Sessions that are neither the application's nor the harness's. */
 const WORKERS = `datname = current_database() AND backend_type = 'client backend' AND application_name NOT IN ('application', 'harness')`;
 /** The statements of the transaction that exchanges, from its lock on. */
-const EXCHANGING = /^LOCK TABLE ONLY .* ACCESS EXCLUSIVE|^SET LOCAL enable_seqscan|^DROP INDEX "|^ALTER TABLE/;
+const EXCHANGING = /^LOCK TABLE .* ACCESS EXCLUSIVE|^SET LOCAL enable_seqscan|^DROP INDEX "|^ALTER TABLE/;
 
 export function isIn(phase: Phase, sight: Sight): boolean {
   const { steps, queries, active } = sight;
