@@ -32,8 +32,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'the trigger never fires',
     patch: {
       file: 'src/sql/trigger.ts',
-      find: 'FOR EACH ROW WHEN (${triggerCondition(target)})',
-      replace: 'FOR EACH ROW WHEN (false AND (${triggerCondition(target)}))',
+      find: 'FOR EACH ROW WHEN (${condition})',
+      replace: 'FOR EACH ROW WHEN (false AND (${condition}))',
     },
     run: { seed: 12, habits: 'text-only', stages: chain },
     found: 'stale',
@@ -81,8 +81,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'rows edited while nothing watched them are taken for done',
     patch: {
       file: 'src/swap/forget-edited-rows.ts',
-      find: '  if (edited === undefined) return;',
-      replace: '  if (edited !== undefined) return;\n  if (edited === undefined) return;',
+      find: '  if (edited === undefined) return 0;',
+      replace: '  if (edited !== undefined) return 0;\n  if (edited === undefined) return 0;',
     },
     run: { seed: 16, habits: 'text-only', stages: thereAndBack },
     found: 'stale',
