@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyError, type Step } from '../errors.ts';
 import { plural } from '../plural.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
-import { keyJsonSql } from '../sql/pending.ts';
+import { keyJsonSql, STALE_MODEL } from '../sql/pending.ts';
 import { tableSql, textHashSql, type VectorTarget } from '../sql/target.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import type { ResolvedMigration } from '../state/resolve.ts';
@@ -55,7 +55,8 @@ function editedRows(target: VectorTarget): Edited | undefined {
   if (target.provenance === undefined) return undefined;
   const { model, hash, at } = target.provenance;
   return {
-    condition: `t.${quoteIdentifier(model)} IS NOT NULL AND t.${quoteIdentifier(hash)} IS DISTINCT FROM ${textHashSql(target.text, 't')}`,
+    // One that the trigger marked has no hash: under a text that is NULL now, only the mark tells.
+    condition: `t.${quoteIdentifier(model)} IS NOT NULL AND (t.${quoteIdentifier(model)} = ${STALE_MODEL} OR t.${quoteIdentifier(hash)} IS DISTINCT FROM ${textHashSql(target.text, 't')})`,
     // The vector as well: a row whose text is blank now will never get another, and would be found by the text that it lost.
     clear: [target.column, model, hash, at].map((name) => `${quoteIdentifier(name)} = NULL`).join(', '),
   };
