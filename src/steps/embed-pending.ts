@@ -15,6 +15,7 @@ import { updateUnderLease } from '../state/update-under-lease.ts';
 import { restoreMatching } from '../swap/restore.ts';
 import { waitWhilePaused } from '../throttle/paused.ts';
 import { adoptModel, recordedModel } from './adopt-model.ts';
+import { refuseSuperseded } from './definition-change.ts';
 import type { LazyProvider } from './provider.ts';
 import { isUnwatched, type ModelWatch, watchModel } from './watch-model.ts';
 
@@ -26,7 +27,7 @@ const EXACT_COUNT_BYTES = 64 * 2 ** 20;
  * Embeds what is pending in the column of the new vectors, before or after the swap; undefined when nothing is.
  *
  * @throws ModelError `model_differs` when vectors of another model are there; IntegrityError `model_changed` when a service has come to run another;
- *   BusyError `paused` under knex
+ *   PreflightError `superseded`; BusyError `paused` under knex
  */
 export async function embedPending(
   ctx: MigrationContext,
@@ -42,6 +43,7 @@ export async function embedPending(
   // A run may have ended before what it wrote last was looked at.
   if (!pending && !(await isUnwatched(ctx))) return undefined;
   // Before the model is loaded and a service is asked.
+  if (pending) await refuseSuperseded(ctx, resolved.record);
   if (pending) await waitWhilePaused(ctx);
   const opened = await provider.get();
   const modelId = await adoptModel(ctx, resolved, lease, opened);

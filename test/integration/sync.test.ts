@@ -123,6 +123,27 @@ describe('after the swap, an application that writes text', () => {
   });
 });
 
+describe('a later migration of the same column', () => {
+  it('is left alone by the worker of the earlier one, whose vectors have the same dimensions', async () => {
+    const earlier = chain.context({}, { backup: 'none' });
+    await up(earlier);
+    await finalize(earlier, { now: true });
+    const { rows } = await chain.db.query<{ text: string }>('SELECT text FROM segments');
+    const path = join(await mkdtemp(join(tmpdir(), 'reembed-sync-')), 'next.jsonl');
+    const vectorOf = (i: number) => Array.from({ length: 384 }, (_, n) => Math.sin((i + 1) * (n + 1)));
+    await writeFile(path, rows.map(({ text }, i) => JSON.stringify({ text, vector: vectorOf(i) })).join('\n'));
+    await up(chain.context({ id: 'segments-next', target: 'embedding_next', provider: 'file', model: path }));
+    await chain.db.query(`UPDATE segments SET text = text || ' edited' WHERE id = 1`);
+    const before = await checksumOf(chain.db, SEGMENTS, 'embedding');
+    await expect(sync(earlier, { once: true })).rejects.toMatchObject({
+      code: 'superseded',
+      hint: expect.stringContaining('"segments-next"'),
+    });
+    expect(await checksumOf(chain.db, SEGMENTS, 'embedding')).toBe(before);
+    await rm(dirname(path), { recursive: true });
+  });
+});
+
 /** Runs a worker beside `work`, then stops it where it has not ended by itself. */
 async function beside(
   ctx: MigrationContext,
