@@ -99,6 +99,14 @@ describe('the lease', () => {
     expect(await notices()).toEqual([]);
   });
 
+  it('of a migration under knex that goes on is taken by the next step, and by no sync worker that came before its end', async (test) => {
+    test.skip(chain.db.embedded, 'whoever else had the embedded database is gone');
+    await takeOver(chain);
+    await chain.db.query(`UPDATE reembed.leases SET holder = holder || ':knex', step = 'after fill'`);
+    await expect(acquireLease(chain.context(), 'sync')).rejects.toMatchObject({ code: 'migration_busy' });
+    await (await acquireLease(chain.context(), 'fill')).release();
+  });
+
   it('of a process that died is waited for and taken over, without anybody unlocking anything', async () => {
     const context = chain.context();
     await acquireLeaseOfDeadProcess(chain);
