@@ -31,6 +31,7 @@ export async function runBackfill(job: BackfillJob): Promise<BackfillResult> {
   const reporter = createReporter(running, totals);
   try {
     const walks = await walkUntilDone(running, reporter);
+    if (job.isOver?.() === true) await reporter.keep();
     return { ...totals, passes: Math.max(1, walks - 1), seconds: (Date.now() - started) / 1000 };
   } catch (error) {
     await reporter.keep();

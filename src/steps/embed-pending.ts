@@ -108,6 +108,7 @@ async function backfill(
       truncated: record.truncated + changes.truncated,
     });
   const source = providerSource(provider);
+  let reached = record.cursor;
   const result = await runBackfill({
     ctx,
     to: { target, modelId, vectorOid: extension.vectorOid, fence: { migrationId: definition.id, token: lease.token } },
@@ -118,9 +119,13 @@ async function backfill(
     signal: ctx.signal,
     afterWalk,
     isOver,
-    onCheckpoint: (checkpoint) => keep(checkpoint, checkpoint.cursor),
+    onCheckpoint: (checkpoint) => {
+      reached = checkpoint.cursor;
+      return keep(checkpoint, checkpoint.cursor);
+    },
   });
-  await keep(result, null);
+  // A run that was ended before its time is gone on with from there, by whichever command.
+  await keep(result, isOver?.() === true ? reached : null);
   return result;
 }
 

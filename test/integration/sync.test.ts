@@ -8,12 +8,14 @@ import { readStatus } from '../../src/inspect/status.ts';
 import { verify } from '../../src/inspect/verify.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
 import type { MigrationContext } from '../../src/state/context.ts';
+import { findRecord } from '../../src/state/resolve.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { finalize } from '../../src/steps/finalize.ts';
 import { sync } from '../../src/steps/sync.ts';
-import type { SyncOptions } from '../../src/steps/sync-run.ts';
+import { syncPass } from '../../src/steps/sync-pass.ts';
+import { closeProviders, openProviders, type SyncOptions } from '../../src/steps/sync-run.ts';
 import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
 import { type Chain, makeSegments, openChain } from '../helpers/chain.ts';
 import { checksumOf, SEGMENTS, wrongVectors } from '../helpers/oracle.ts';
@@ -121,6 +123,18 @@ describe('after the swap, an application that writes text', () => {
     expect(await readStatus(ctx)).toMatchObject({ rows: { quarantined: 0 } });
     await rm(dirname(path), { recursive: true });
   });
+});
+
+it('a pass that is over keeps its place for the next one, and for the backfill', async () => {
+  const ctx = chain.context({}, { batchRows: 10 });
+  await expand(ctx);
+  let looks = 0;
+  const providers = openProviders(ctx);
+  await syncPass(ctx, providers, { isOver: () => ++looks > 2, onSide: () => undefined });
+  await closeProviders(providers);
+  expect((await findRecord(ctx))?.cursor).toEqual(['20']);
+  expect(await fill(ctx)).toMatchObject({ run: { written: ROWS - 20 } });
+  expect(await findRecord(ctx)).toMatchObject({ cursor: null, rowsWritten: ROWS });
 });
 
 describe('a later migration of the same column', () => {
