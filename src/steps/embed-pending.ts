@@ -44,7 +44,7 @@ export async function embedPending(
   if (!pending && !(await isUnwatched(ctx))) return undefined;
   // Before the model is loaded and a service is asked.
   if (pending) await refuseSuperseded(ctx, resolved.record);
-  if (pending) await waitWhilePaused(ctx);
+  if (pending) await waitWhilePaused(ctx, options.isOver);
   const opened = await provider.get();
   const modelId = await adoptModel(ctx, resolved, lease, opened);
   const watch = await watchModel(ctx, lease, opened, modelId, { toWrite: pending });

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { OnProgress } from '../progress.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
+import { waitWhilePaused } from '../throttle/paused.ts';
 import { isBusy } from './sync-failure.ts';
 import { readOtherHolder, type SyncProviders } from './sync-pass.ts';
 import {
@@ -74,6 +75,8 @@ async function roundInTurn(
   try {
     await lookAgain(ctx, run);
     if (!hasWork(ctx, run)) return 'nothing left';
+    // Before the lease is taken: a rollback must not wait for whoever paused this.
+    await waitWhilePaused(ctx);
     return (await readOtherHolder(ctx)) === undefined ? await countedPass(ctx, run, providers) : 'not our turn';
   } catch (error) {
     if (isBusy(error)) return 'not our turn';

@@ -8,6 +8,7 @@ import { readStatus } from '../../src/inspect/status.ts';
 import { verify } from '../../src/inspect/verify.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
 import type { MigrationContext } from '../../src/state/context.ts';
+import { clearPause, setPause } from '../../src/state/pause.ts';
 import { findRecord } from '../../src/state/resolve.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
@@ -213,6 +214,24 @@ describe('the worker', () => {
     expect(await triggers()).toEqual([]);
     expect(await wrongVectors(chain.db, SEGMENTS, 'embedding')).toEqual([]);
     expect((await readStatus(ctx)).sync).toBeNull();
+  });
+
+  it('leaves the lease to others while the migration is paused, also where a pass has just begun', async () => {
+    const ctx = context();
+    await up(ctx);
+    await chain.db.query(`UPDATE segments SET text = text || ' edited' WHERE id <= 3`);
+    await setPause(chain.db, 'reembed', ctx.definition.id, 'ann@db1');
+    const providers = openProviders(ctx);
+    const ends = performance.now() + 300;
+    await syncPass(ctx, providers, { isOver: () => performance.now() > ends, onSide: () => undefined });
+    await closeProviders(providers);
+    await beside(ctx, { pollMs: 100 }, async () => {
+      const problem = async () => (await readStatus(ctx)).sync?.problem ?? '';
+      await until('the pause is told', async () => (await problem()).startsWith('Paused by ann@db1'));
+      expect(await readStatus(ctx)).toMatchObject({ lease: null, stale: 3 });
+      await clearPause(chain.db, 'reembed', ctx.definition.id);
+      await until('both columns', async () => (await readStatus(ctx)).missingOld === 0 && (await current('embedding')()));
+    });
   });
 
   it('waits out a service that is down, says so, and goes on', async () => {
