@@ -60,7 +60,11 @@ export function createSwappedTriggerSql(
   const text = textChanged(served);
   const triggers = [
     { name: triggerName(migrationId), condition: text, passes: "'text'" },
-    { name: vectorTriggerName(migrationId), condition: `(${written || 'false'}) AND NOT (${text})`, passes: "'vector'" },
+    {
+      name: vectorTriggerName(migrationId),
+      condition: `(${written || 'false'}) AND NOT (${text})`,
+      passes: "'vector'",
+    },
   ];
   const body = `IF TG_ARGV[0] = 'text' THEN ${markStaleSql(served)} ${kept === undefined ? '' : clearSql(kept)} ELSE ${watched.map(disownSql).join(' ')} END IF;`;
   return installSql(served, migrationId, triggers, body, options);

@@ -230,7 +230,10 @@ describe('the worker', () => {
       await until('the pause is told', async () => (await problem()).startsWith('Paused by ann@db1'));
       expect(await readStatus(ctx)).toMatchObject({ lease: null, stale: 3 });
       await clearPause(chain.db, 'reembed', ctx.definition.id);
-      await until('both columns', async () => (await readStatus(ctx)).missingOld === 0 && (await current('embedding')()));
+      await until(
+        'both columns',
+        async () => (await readStatus(ctx)).missingOld === 0 && (await current('embedding')()),
+      );
     });
   });
 
