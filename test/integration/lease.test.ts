@@ -9,6 +9,7 @@ import { registerModel } from '../../src/state/models.ts';
 import { resolveMigration } from '../../src/state/resolve.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
+import { withLease } from '../../src/steps/with-lease.ts';
 import { type Chain, makeSegments, openChain } from '../helpers/chain.ts';
 import { waitFor } from '../helpers/fault-watch.ts';
 
@@ -56,6 +57,16 @@ describe('the lease', () => {
       chain.db.transaction((tx) => assertLease(tx, context.runtime.stateSchema, context.definition.id, first.token)),
     ).rejects.toMatchObject({ code: 'lease_lost' });
     await first.release();
+  });
+
+  it('is given back by a step that is stopped in the middle of a request: it was interrupted, nothing failed', async () => {
+    const stop = new AbortController();
+    const stopped = withLease({ ...chain.context(), signal: stop.signal }, 'fill', async () => {
+      stop.abort();
+      throw new Error('no answer', { cause: new DOMException('This operation was aborted', 'AbortError') });
+    });
+    await expect(stopped).rejects.toMatchObject({ name: 'InterruptedError', code: 'interrupted' });
+    expect((await readStatus(chain.context())).lease).toBeNull();
   });
 
   it('tells its owner that it was lost, and does not take it back from the new one on release', async () => {
