@@ -4,6 +4,7 @@ import type { Queryable } from '../db/types.ts';
 import { byteaArrayLiteral, textArrayLiteral } from '../sql/array-literal.ts';
 import { restoreBatchSql } from '../sql/backup.ts';
 import { quoteQualified } from '../sql/identifiers.ts';
+import { STALE_MODEL } from '../sql/pending.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
@@ -134,7 +135,8 @@ function batchParams(
   const provenance = [
     textArrayLiteral(batch.map((row) => (row.model === null ? null : (models.get(row.model)?.toString() ?? null)))),
     byteaArrayLiteral(batch.map((row) => row.hash)),
-    textArrayLiteral(batch.map((row) => row.at)),
+    // A stale vector has no time; one of its own keeps the trigger from taking it for a vector that the application wrote.
+    textArrayLiteral(batch.map((row) => row.at ?? (row.model === STALE_MODEL ? 'now' : null))),
   ];
   return [
     ...target.key.map((_, i) => textArrayLiteral(batch.map((row) => row.key[i] ?? ''))),
@@ -147,7 +149,8 @@ function batchParams(
 /** The backup's model ids → those of this database. */
 async function adoptModels(ctx: MigrationContext, manifest: BackupManifest): Promise<Map<number, number>> {
   await ensureStateSchema(ctx.db, ctx.runtime.stateSchema);
-  const ids = new Map<number, number>();
+  // Stale there is stale here: it stands beside the text that it is not of.
+  const ids = new Map<number, number>([[STALE_MODEL, STALE_MODEL]]);
   for (const [id, fingerprint] of Object.entries(manifest.models)) {
     ids.set(Number(id), await registerModel(ctx.db, ctx.runtime.stateSchema, fingerprint));
   }
