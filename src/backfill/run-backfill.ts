@@ -26,11 +26,12 @@ export async function runBackfill(job: BackfillJob): Promise<BackfillResult> {
   const started = Date.now();
   const totals: Totals = { written: 0, quarantined: 0, tokens: 0, truncated: 0 };
   const { writeTargetMs, batchRows } = job.ctx.runtime;
-  const throttle = await startThrottle(job.ctx, job.to.target);
+  const throttle = await startThrottle(job.ctx, job.to.target, job.isOver);
   const running = { ...job, throttle, size: createWriteSize({ targetMs: writeTargetMs, max: batchRows }) };
   const reporter = createReporter(running, totals);
   try {
     const walks = await walkUntilDone(running, reporter);
+    if (job.isOver?.() === true) await reporter.keep();
     return { ...totals, passes: Math.max(1, walks - 1), seconds: (Date.now() - started) / 1000 };
   } catch (error) {
     await reporter.keep();

@@ -102,9 +102,9 @@ function launcher(job: RunningJob, flights: readonly Flight[]) {
     try {
       const produced = await produce(async () => {
         if (isHalted(job, flights)) return undefined;
-        await throttle.enter();
+        const mayBegin = await throttle.enter();
         entered = true;
-        return isHalted(job, flights) ? undefined : produceWindow(ctx, source, rows, signal);
+        return !mayBegin || isHalted(job, flights) ? undefined : produceWindow(ctx, source, rows, signal);
       });
       if (produced === undefined) return undefined;
       return await write(() => writeWindow(ctx, to, produced, { throttle, size }, signal));

@@ -8,6 +8,11 @@ export function triggerName(migrationId: string): string {
   return fitIdentifier('zzz_reembed_', migrationId);
 }
 
+/** After the swap a second one beside it tells vectors that the application writes from texts. */
+function vectorTriggerName(migrationId: string): string {
+  return fitIdentifier(triggerName(migrationId), '_vector');
+}
+
 /** The function behind the trigger, in the state schema. */
 function functionSql(target: VectorTarget, migrationId: string): string {
   return `${quoteQualified(target.stateSchema, fitIdentifier('invalidate_', migrationId))}`;
@@ -21,7 +26,8 @@ function functionSql(target: VectorTarget, migrationId: string): string {
  * provenance is cleared: the row counts as not embedded by us.
  */
 export function createTriggerSql(target: VectorTarget, migrationId: string, options: { always: boolean }): string[] {
-  return installSql(target, migrationId, triggerCondition(target), clearSql(target), options);
+  const triggers = [{ name: triggerName(migrationId), condition: triggerCondition(target), passes: '' }];
+  return installSql(target, migrationId, triggers, clearSql(target), options);
 }
 
 /** The columns that the trigger watches after the swap. */
@@ -33,52 +39,73 @@ export interface SwappedColumns {
 }
 
 /**
- * The same trigger after the swap, on both columns. The kept one goes by the rule above, so that going back never serves another text's
+ * The same after the swap, on both columns. The kept one goes by the rule above, so that going back never serves another text's
  * vector. The served vector stays when only the text changes, as its row must not vanish from search, and is marked: its model becomes
  * `STALE_MODEL`, and it is pending. A vector that the application writes is its own: its provenance is cleared.
+ *
+ * Whether the text changed is asked in a trigger's WHEN alone, which follows renamed columns and was parsed when it was made. The function
+ * finds columns by their names, with the rights of the role that writes: naming the text there, a renaming or a role that may not call what
+ * the expression calls would end the application's writes.
  */
 export function createSwappedTriggerSql(
   { served, kept }: SwappedColumns,
   migrationId: string,
   options: { always: boolean },
 ): string[] {
-  const condition = [
-    textChanged(served),
-    ...[served, ...(kept === undefined ? [] : [kept])]
-      .filter((target) => target.provenance !== undefined)
-      .map((target) => `(${provenanceUntouched(target)} AND ${vectorChanged(target)})`),
-  ].join(' OR ');
-  const keep = kept === undefined ? '' : ` IF ${firesFor(kept)} THEN ${clearSql(kept)} END IF;`;
-  return installSql(served, migrationId, condition, `${markStaleSql(served)}${keep}`, options);
+  const watched = [served, ...(kept === undefined ? [] : [kept])];
+  const written = watched
+    .filter((target) => target.provenance !== undefined)
+    .map((target) => `(${provenanceUntouched(target)} AND ${vectorChanged(target)})`)
+    .join(' OR ');
+  const text = textChanged(served);
+  const triggers = [
+    { name: triggerName(migrationId), condition: text, passes: "'text'" },
+    {
+      name: vectorTriggerName(migrationId),
+      condition: `(${written || 'false'}) AND NOT (${text})`,
+      passes: "'vector'",
+    },
+  ];
+  const body = `IF TG_ARGV[0] = 'text' THEN ${markStaleSql(served)} ${kept === undefined ? '' : clearSql(kept)} ELSE ${watched.map(disownSql).join(' ')} END IF;`;
+  return installSql(served, migrationId, triggers, body, options);
+}
+
+interface Trigger {
+  readonly name: string;
+  readonly condition: string;
+  /** What the function is called with. */
+  readonly passes: string;
 }
 
 function installSql(
   target: VectorTarget,
   migrationId: string,
-  condition: string,
+  triggers: readonly Trigger[],
   body: string,
   options: { always: boolean },
 ): string[] {
-  const name = quoteIdentifier(triggerName(migrationId));
   const table = tableSql(target);
   const fn = functionSql(target, migrationId);
-  const statements = [
+  return [
     `CREATE OR REPLACE FUNCTION ${fn}() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS ` +
       `$reembed$ BEGIN ${body} RETURN NEW; END $reembed$`,
     `REVOKE ALL ON FUNCTION ${fn}() FROM PUBLIC`,
-    `DROP TRIGGER IF EXISTS ${name} ON ${table}`,
-    `CREATE TRIGGER ${name} BEFORE UPDATE ON ${table} FOR EACH ROW WHEN (${condition}) EXECUTE FUNCTION ${fn}()`,
+    ...dropTriggersSql(target, migrationId),
+    ...triggers.flatMap(({ name, condition, passes }) => [
+      `CREATE TRIGGER ${quoteIdentifier(name)} BEFORE UPDATE ON ${table} FOR EACH ROW WHEN (${condition}) EXECUTE FUNCTION ${fn}(${passes})`,
+      ...(options.always ? [`ALTER TABLE ${table} ENABLE ALWAYS TRIGGER ${quoteIdentifier(name)}`] : []),
+    ]),
   ];
-  if (options.always) statements.push(`ALTER TABLE ${table} ENABLE ALWAYS TRIGGER ${name}`);
-  return statements;
 }
 
-/** Statements that remove the trigger and its function; harmless when they are gone already. */
+function dropTriggersSql(target: VectorTarget, migrationId: string): string[] {
+  const names = [triggerName(migrationId), vectorTriggerName(migrationId)];
+  return names.map((name) => `DROP TRIGGER IF EXISTS ${quoteIdentifier(name)} ON ${tableSql(target)}`);
+}
+
+/** Statements that remove what was made on the table, and the function; harmless when they are gone already. */
 export function dropTriggerSql(target: VectorTarget, migrationId: string): string[] {
-  return [
-    `DROP TRIGGER IF EXISTS ${quoteIdentifier(triggerName(migrationId))} ON ${tableSql(target)}`,
-    `DROP FUNCTION IF EXISTS ${functionSql(target, migrationId)}()`,
-  ];
+  return [...dropTriggersSql(target, migrationId), `DROP FUNCTION IF EXISTS ${functionSql(target, migrationId)}()`];
 }
 
 /** Bytes are compared, as the column's own collation may call different texts equal. */
@@ -115,24 +142,24 @@ function triggerCondition(target: VectorTarget): string {
   return `${textChanged(target)} OR (${provenanceUntouched(target)} AND ${vectorChanged(target)})`;
 }
 
-/** `triggerCondition` for the function's body: there the trigger may have fired for the other column. */
-function firesFor(target: VectorTarget): string {
-  const changed = vectorChangedForAnyRole(target);
-  if (target.provenance === undefined) return `${textChanged(target)} AND NOT (${changed})`;
-  return `${textChanged(target)} OR (${provenanceUntouched(target)} AND ${changed})`;
-}
-
+/** What a changed text leaves of a vector that the statement did not write. */
 function clearSql(target: VectorTarget): string {
-  const column = quoteIdentifier(target.column);
-  if (target.provenance === undefined) return `NEW.${column} := NULL;`;
-  return `IF NOT (${vectorChangedForAnyRole(target)}) THEN NEW.${column} := NULL; END IF; ${setProvenanceSql(target, 'NULL')}`;
+  const clear = `IF NOT (${vectorChangedForAnyRole(target)}) THEN NEW.${quoteIdentifier(target.column)} := NULL; END IF;`;
+  return target.provenance === undefined ? clear : `${clear} ${setProvenanceSql(target, 'NULL')}`;
 }
 
 function markStaleSql(target: VectorTarget): string {
+  if (target.provenance === undefined) return 'NULL;';
   return (
     `IF ${vectorChangedForAnyRole(target)} THEN ${setProvenanceSql(target, 'NULL')} ` +
-    `ELSIF ${textChanged(target)} THEN ${setProvenanceSql(target, String(STALE_MODEL))} END IF;`
+    `ELSE ${setProvenanceSql(target, String(STALE_MODEL))} END IF;`
   );
+}
+
+/** A vector that somebody else wrote is none of ours. */
+function disownSql(target: VectorTarget): string {
+  if (target.provenance === undefined) return 'NULL;';
+  return `IF ${provenanceUntouched(target)} AND ${vectorChangedForAnyRole(target)} THEN ${setProvenanceSql(target, 'NULL')} END IF;`;
 }
 
 function setProvenanceSql(target: VectorTarget, model: string): string {

@@ -71,7 +71,7 @@ export function describeLease(lease: Pick<LeaseRow, 'holder' | 'step'>): string 
 /**
  * Takes the migration's lease and keeps it alive from a connection of its own. A holder that died is waited for until its lease
  * ends (`leaseSeconds` at most); one that is seen to renew it is alive, and then this process gives way, except to a sync worker: its
- * pass is waited for.
+ * pass is waited for. A sync worker itself takes no parked lease, which names the process that holds knex's lock.
  *
  * @throws BusyError `migration_busy` naming the holder
  */
@@ -91,7 +91,8 @@ export async function acquireLease(ctx: MigrationContext, step: Step): Promise<L
     if (current === undefined || current.expired) continue;
     firstExpires ??= current.expires;
     const passing = current.step === 'sync' && performance.now() - started < SYNC_WAIT_MS;
-    if (current.expires !== firstExpires && !passing) throw busy(ctx, current);
+    const parked = step === 'sync' && current.step?.startsWith(PARKED) === true;
+    if (parked || (current.expires !== firstExpires && !passing)) throw busy(ctx, current);
     if (!announced)
       ctx.onProgress({
         kind: 'notice',
@@ -124,7 +125,7 @@ async function tryTake(ctx: MigrationContext, step: Step, holder: string): Promi
      ON CONFLICT (migration_id) DO UPDATE SET token = l.token + 1, holder = EXCLUDED.holder, step = EXCLUDED.step,
          expires = EXCLUDED.expires, knex_lock = EXCLUDED.knex_lock
        WHERE l.holder IS NULL OR l.expires IS NULL OR l.expires < pg_catalog.clock_timestamp()
-         OR l.step LIKE '${PARKED}%' OR ($5::boolean AND l.holder NOT LIKE $6)
+         OR (l.step LIKE '${PARKED}%' AND EXCLUDED.step <> 'sync') OR ($5::boolean AND l.holder NOT LIKE $6)
      RETURNING l.token`,
     [ctx.definition.id, holder, step, ctx.runtime.leaseSeconds, ctx.db.embedded, mine, knexLock],
   );

@@ -8,8 +8,8 @@ import { type MigrationRecord, readRecord, updateRecord } from './records.ts';
 import { followExpression, readWatchedColumns } from './text-expression.ts';
 
 /**
- * The record with the text column's present name: a migration goes on under a new name once the configuration says it. Before the swap the
- * trigger must bear out that it is the same column; after it no vector depends on the text any more.
+ * The record with the text column's present name: a migration goes on under a new name once the configuration says it. The trigger must
+ * bear out that it is the same column; once it is gone for good, with finalize, what the configuration says is all that is known.
  *
  * @throws PreflightError `text_renamed`, or `text_gone` where nothing tells what became of it
  */
@@ -26,8 +26,8 @@ export async function followText(
   if (has(record.text)) return record;
   const { text } = ctx.definition;
   const [renamed] = await readWatched(ctx.db, record, table);
-  if (typeof text === 'string' && has(text) && (text === renamed || record.active === 'new'))
-    return { ...record, text };
+  const follows = text === renamed || (record.active === 'new' && renamed === undefined);
+  if (typeof text === 'string' && has(text) && follows) return { ...record, text };
   throw renamed === undefined ? textGone(record, table) : textRenamed(record, table, renamed);
 }
 

@@ -28,12 +28,14 @@ export async function followExpression(
 ): Promise<MigrationRecord> {
   const gone = textColumns(expression).find((name) => !table.columns.some((column) => column.name === name));
   if (gone === undefined) return record;
-  const renamed = renameColumns(expression, table, await watched());
+  const seen = await watched();
+  const renamed = renameColumns(expression, table, seen);
   const { text } = ctx.definition;
   if (typeof text !== 'string' && text.expression !== expression.source) {
     const now = await readText(ctx, table);
-    // After the swap no vector depends on the text any more.
-    if (record.active === 'new' || (renamed !== undefined && sameExpression(renamed, now))) {
+    // Without a trigger, as after finalize, nothing bears out what is the same.
+    const unwatched = record.active === 'new' && seen.length === 0;
+    if (unwatched || (renamed !== undefined && sameExpression(renamed, now))) {
       return { ...record, ...recordedText(now) };
     }
   }

@@ -1,5 +1,6 @@
 import type { TableInfo } from '../db/catalog-types.ts';
 import { PreflightError, type Step } from '../errors.ts';
+import { quoteIdentifier } from '../sql/identifiers.ts';
 import { textName } from '../sql/text-source.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { readText } from '../state/read-text.ts';
@@ -90,5 +91,28 @@ export function servedModelChanged(record: MigrationRecord, served: unknown, now
       step: 'fill',
       hint: 'Give the migration to the new model an id of its own, or configure the model of the swap again.',
     },
+  );
+}
+
+/**
+ * Refuses to embed into a column that a later migration has taken over since: it would get vectors of two models, of the same dimensions
+ * perhaps.
+ *
+ * @throws PreflightError `superseded`
+ */
+export async function refuseSuperseded(ctx: MigrationContext, record: MigrationRecord): Promise<void> {
+  if (record.active === 'old') return;
+  const migrations = `${quoteIdentifier(ctx.runtime.stateSchema)}.migrations`;
+  const { rows } = await ctx.db.query<{ id: string }>(
+    `SELECT l.id FROM ${migrations} l JOIN ${migrations} m ON l.table_oid = m.table_oid AND l.source_column = m.source_column
+     WHERE m.id = $1 AND l.id <> m.id AND l.active = 'new' AND l.swapped_at > m.swapped_at ORDER BY l.swapped_at DESC LIMIT 1`,
+    [record.id],
+  );
+  const later = rows[0]?.id;
+  if (later === undefined) return;
+  throw new PreflightError(
+    'superseded',
+    `${record.schema}.${record.table}.${record.column} serves the vectors of "${later}", which was swapped after "${record.id}": nothing of the earlier model goes there any more.`,
+    { step: 'fill', hint: `Run the command with the configuration of "${later}".`, context: { later } },
   );
 }

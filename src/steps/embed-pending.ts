@@ -16,6 +16,7 @@ import { restoreMatching } from '../swap/restore.ts';
 import { waitWhilePaused } from '../throttle/paused.ts';
 import { adoptModel, recordedModel } from './adopt-model.ts';
 import { clearBlankRows } from './clear-blank-rows.ts';
+import { refuseSuperseded } from './definition-change.ts';
 import type { LazyProvider } from './provider.ts';
 import { isUnwatched, type ModelWatch, watchModel } from './watch-model.ts';
 
@@ -27,7 +28,7 @@ const EXACT_COUNT_BYTES = 64 * 2 ** 20;
  * Embeds what is pending in the column of the new vectors, before or after the swap; undefined when nothing is.
  *
  * @throws ModelError `model_differs` when vectors of another model are there; IntegrityError `model_changed` when a service has come to run another;
- *   BusyError `paused` under knex
+ *   PreflightError `superseded`; BusyError `paused` under knex
  */
 export async function embedPending(
   ctx: MigrationContext,
@@ -44,7 +45,8 @@ export async function embedPending(
   // A run may have ended before what it wrote last was looked at.
   if (!pending && !(await isUnwatched(ctx))) return undefined;
   // Before the model is loaded and a service is asked.
-  if (pending) await waitWhilePaused(ctx);
+  if (pending) await refuseSuperseded(ctx, resolved.record);
+  if (pending) await waitWhilePaused(ctx, options.isOver);
   const opened = await provider.get();
   const modelId = await adoptModel(ctx, resolved, lease, opened);
   const watch = await watchModel(ctx, lease, opened, modelId, { toWrite: pending });
@@ -108,6 +110,7 @@ async function backfill(
       truncated: record.truncated + changes.truncated,
     });
   const source = providerSource(provider);
+  let reached = record.cursor;
   const result = await runBackfill({
     ctx,
     to: { target, modelId, vectorOid: extension.vectorOid, fence: { migrationId: definition.id, token: lease.token } },
@@ -118,9 +121,13 @@ async function backfill(
     signal: ctx.signal,
     afterWalk,
     isOver,
-    onCheckpoint: (checkpoint) => keep(checkpoint, checkpoint.cursor),
+    onCheckpoint: (checkpoint) => {
+      reached = checkpoint.cursor;
+      return keep(checkpoint, checkpoint.cursor);
+    },
   });
-  await keep(result, null);
+  // A run that was ended before its time is gone on with from there, by whichever command.
+  await keep(result, isOver?.() === true ? reached : null);
   return result;
 }
 

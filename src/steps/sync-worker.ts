@@ -5,8 +5,10 @@ import { InterruptedError, messageOf } from '../errors.ts';
 import { notifyChannel } from '../sql/notify-trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { describeLease } from '../state/lease.ts';
+import { readHold } from '../state/pause.ts';
 import { readSyncMark, removeSyncMark, writeSyncMark } from '../state/sync-mark.ts';
 import { installNotifyTrigger, removeNotifyTrigger } from '../swap/notify-trigger.ts';
+import { pausedText } from '../throttle/paused.ts';
 import { isBusy, isOutage } from './sync-failure.ts';
 import { readOtherHolder } from './sync-pass.ts';
 import {
@@ -91,6 +93,8 @@ async function takeTurn(
   if (!hasWork(ctx, run)) return { kind: phase === 'finalized' ? 'ended' : 'idle' };
   const other = await readOtherHolder(ctx);
   if (other !== undefined) return { kind: 'waiting', problem: `waits for ${describeLease(other)}`, outage: false };
+  const { pause } = await readHold(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
+  if (pause !== null) return { kind: 'waiting', problem: pausedText(pause), outage: false };
   const until = performance.now() + PASS_MS;
   const written = await countedPass(ctx, run, providers, () => performance.now() > until);
   await lookAgain(ctx, run);

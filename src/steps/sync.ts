@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { OnProgress } from '../progress.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
+import { waitWhilePaused } from '../throttle/paused.ts';
 import { isBusy } from './sync-failure.ts';
 import { readOtherHolder, type SyncProviders } from './sync-pass.ts';
 import {
@@ -18,6 +19,7 @@ import { runWorker } from './sync-worker.ts';
 
 const ROUNDS = 5;
 const BUSY_PAUSE_MS = 500;
+const SAID_MS = 3_600_000;
 
 /**
  * Keeps the vectors of a migration's table current while the application writes: before the swap the new column, after it the one that is
@@ -74,6 +76,8 @@ async function roundInTurn(
   try {
     await lookAgain(ctx, run);
     if (!hasWork(ctx, run)) return 'nothing left';
+    // Before the lease is taken: a rollback must not wait for whoever paused this.
+    await waitWhilePaused(ctx);
     return (await readOtherHolder(ctx)) === undefined ? await countedPass(ctx, run, providers) : 'not our turn';
   } catch (error) {
     if (isBusy(error)) return 'not our turn';
@@ -81,13 +85,15 @@ async function roundInTurn(
   }
 }
 
-/** A pass says what a long run would say again and again: its steps and rows are left out, and the rest is said once. */
+/** A pass says what a long run would say again and again: its steps and rows are left out, and the rest is said once an hour. */
 function onlyNews(onProgress: OnProgress): OnProgress {
-  const said = new Set<string>();
+  const said = new Map<string, number>();
   return (event) => {
     if (event.kind !== 'notice' && event.kind !== 'warning') return;
+    const now = performance.now();
+    for (const [message, at] of said) if (now - at > SAID_MS) said.delete(message);
     if (said.has(event.message)) return;
-    said.add(event.message);
+    said.set(event.message, now);
     onProgress(event);
   };
 }

@@ -1,6 +1,6 @@
 import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
-import { InterruptedError, type Step } from '../errors.ts';
-import type { MigrationContext } from '../state/context.ts';
+import { BusyError, InterruptedError, type Step } from '../errors.ts';
+import { interrupted, type MigrationContext } from '../state/context.ts';
 import { acquireLease, type Lease } from '../state/lease.ts';
 import { resolveMigration } from '../state/resolve.ts';
 import { stateExists } from '../state/schema.ts';
@@ -30,9 +30,12 @@ export async function withLease<T>(
   const signals = [lease.lost, ...(ctx.signal === undefined ? [] : [ctx.signal])];
   const limit = startTimeLimit(ctx, step);
   if (limit !== undefined) signals.push(limit.signal);
+  const signal = AbortSignal.any(signals);
   try {
-    return await work({ ctx: { ...ctx, signal: AbortSignal.any(signals) }, lease });
+    return await work({ ctx: { ...ctx, signal }, lease });
   } catch (error) {
+    // A request that was cut off says no more than that.
+    if (signal.aborted && isCutOff(error)) throw stopReason(signal, step);
     // A column renamed under the running step: resolving it anew says which.
     if (step !== 'expand' && sqlStateOf(error) === SQLSTATE.undefinedColumn) await resolveMigration(ctx);
     throw error;
@@ -40,6 +43,14 @@ export async function withLease<T>(
     limit?.clear();
     await (ctx.knexLock === undefined ? lease.release() : lease.park());
   }
+}
+
+function isCutOff(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'AbortError' || isCutOff(error.cause));
+}
+
+function stopReason(signal: AbortSignal, step: Step): Error {
+  return signal.reason instanceof BusyError ? signal.reason : interrupted(signal, step);
 }
 
 function startTimeLimit(ctx: MigrationContext, step: Step): { signal: AbortSignal; clear(): void } | undefined {

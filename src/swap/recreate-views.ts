@@ -60,6 +60,12 @@ export async function dropViews(
   });
 }
 
+/** @throws BusyError `dependents_changed` where anything is bound to the column: all that was is dropped by now */
+export async function refuseBound(tx: Queryable, table: Pick<TableInfo, 'oid'>, column: string): Promise<void> {
+  const bound = await readBound(tx, table.oid, column);
+  if (bound.length > 0) throw dependentsChanged(column, bound);
+}
+
 /**
  * Makes dropped views again over the column that has the name now.
  *

@@ -140,7 +140,8 @@ function batchParams(
   const provenance = [
     textArrayLiteral(batch.map((row) => (row.model === null ? null : (models.get(row.model)?.toString() ?? null)))),
     byteaArrayLiteral(batch.map((row) => row.hash)),
-    textArrayLiteral(batch.map((row) => row.at)),
+    // A stale vector has no time; one of its own keeps the trigger from taking it for a vector that the application wrote.
+    textArrayLiteral(batch.map((row) => row.at ?? (row.model === STALE_MODEL ? 'now' : null))),
   ];
   return [
     ...target.key.map((_, i) => textArrayLiteral(batch.map((row) => row.key[i] ?? ''))),

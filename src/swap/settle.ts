@@ -8,7 +8,7 @@ import { type MigrationRecord, readRecord } from '../state/records.ts';
 import { dropIndexConcurrently } from './build-index.ts';
 import { type Locked, withTableLock } from './lock-table.ts';
 import { countMissing, createPendingIndexes, type MissingRows, type PendingIndex } from './missing-rows.ts';
-import { createViews, type DroppedView, dropViews } from './recreate-views.ts';
+import { createViews, type DroppedView, dropViews, refuseBound } from './recreate-views.ts';
 
 /** Rounds in which nothing may be missing; after them a few rows are accepted where the column is nullable. */
 const STRICT_ROUNDS = 8;
@@ -118,6 +118,8 @@ async function lockAndTry(
     return views.length > 0;
   };
   const work = async (tx: Queryable): Promise<Attempt> => {
+    // Made between that look and the lock, it would go on reading the vectors that leave.
+    await refuseBound(tx, table, settlement.column);
     const attempt = await tryOnce(ctx, tx, settlement, table, look);
     await createViews(tx, views);
     return attempt;

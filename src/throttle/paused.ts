@@ -15,15 +15,16 @@ export function pausedText({ by, at }: Pause): string {
 /**
  * Waits while the migration is paused. Under knex it refuses instead: a deploy pipeline that waits for a person looks like one that hangs.
  *
+ * @param isOver ends the wait as well: who has little time must not hold the lease meanwhile
  * @throws BusyError `paused` under knex, naming who paused it and when, `lease_lost`; InterruptedError when the signal aborts
  */
-export async function waitWhilePaused(ctx: MigrationContext): Promise<void> {
+export async function waitWhilePaused(ctx: MigrationContext, isOver?: () => boolean): Promise<void> {
   const { db, definition, runtime, signal, knexLock } = ctx;
   for (let told = Number.NEGATIVE_INFINITY; ; ) {
     if (signal?.reason instanceof BusyError) throw signal.reason;
     throwIfStopped(ctx, 'fill');
     const { pause } = await readHold(db, runtime.stateSchema, definition.id);
-    if (pause === null) return;
+    if (pause === null || isOver?.() === true) return;
     if (knexLock !== undefined) throw refused(definition.id, pause);
     if (performance.now() - told >= REMIND_MS) {
       told = performance.now();

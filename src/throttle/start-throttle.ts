@@ -15,8 +15,8 @@ const HOLD_MS = 100;
 const LOOK_TIMEOUT_MS = 2_000;
 
 export interface Throttle {
-  /** Waits until a window may begin, or the run is asked to stop; `leave` ends the window. */
-  enter(): Promise<void>;
+  /** Waits until a window may begin, or the run is to end: then it is false, where it still may not. `leave` ends the window. */
+  enter(): Promise<boolean>;
   leave(): void;
   /** Waits before a statement while the database is too burdened for any; not for the operator, who lets finish what is embedded. */
   beforeWrite(): Promise<void>;
@@ -33,14 +33,16 @@ export interface Throttle {
  * Keeps a backfill a good neighbour: it holds while an operator has paused it, keeps to the pace, and slows or holds while the database is
  * burdened, about once a second. On the embedded database nobody else is there, and only pause and pace count.
  *
+ * @param isOver once it is true nobody waits any more: a window that was not begun is left, what is embedded already is written
  * @throws BusyError `paused` under knex
  */
 export async function startThrottle(
   ctx: MigrationContext,
   target: Pick<VectorTarget, 'schema' | 'table'>,
+  isOver?: () => boolean,
 ): Promise<Throttle> {
   const { definition, runtime } = ctx;
-  await waitWhilePaused(ctx);
+  await waitWhilePaused(ctx, isOver);
   const over = new AbortController();
   const signal = AbortSignal.any([over.signal, ...(ctx.signal === undefined ? [] : [ctx.signal])]);
   const latency = createLatency();
@@ -50,7 +52,7 @@ export async function startThrottle(
   const share = (): number => Math.min(runtime.pace, health?.decision().share ?? 1);
   const pacer = createPacer({ share, signal });
   const operator = createOperatorWatch(ctx);
-  const isStopped = (): boolean => signal.aborted;
+  const isStopped = (): boolean => signal.aborted || isOver?.() === true;
 
   async function look(): Promise<void> {
     try {
@@ -80,7 +82,7 @@ export async function startThrottle(
       for (;;) {
         while (held() && !isStopped()) await sleep(HOLD_MS);
         await pacer.enter();
-        if (!held() || isStopped()) return;
+        if (!held() || isStopped()) return !held();
         pacer.leave();
       }
     },

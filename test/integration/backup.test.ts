@@ -30,6 +30,18 @@ const save = (ctx: MigrationContext, side: 'old' | 'new', into = directory): Pro
 const digest = (table: string, key: string, columns: string): Promise<string> =>
   digestOf(chain.db, table, key, columns);
 
+test('a vector that was stale when it was saved is stale when it comes back, and is embedded again', async () => {
+  await makeSegments(chain.db, { rows: 30 });
+  const ctx = chain.context();
+  for (const step of [expand, fill, cutOver]) await step(ctx);
+  await chain.db.query(`UPDATE segments SET text = text || ' edited' WHERE id = 3`);
+  const { path } = await save(ctx, 'new');
+  await chain.db.query('UPDATE segments SET embedding = NULL');
+  expect(await restore(ctx, { path })).toMatchObject({ restored: 30, edited: 0 });
+  expect(await fill(ctx)).toMatchObject({ run: { written: 1 } });
+  expect(await staleKeys(chain.db, 'embedding')).toEqual([]);
+});
+
 describe('vectors come back byte for byte', () => {
   test.each([
     { type: 'vector', value: "('[' || random() || ',-1e-30,' || i || ']')" },

@@ -152,6 +152,32 @@ describe('plain views over the column', () => {
     await own.close();
   });
 
+  it('that come between the look and the lock stop the exchange (a server: the embedded has one session)', async ({
+    skip,
+  }) => {
+    if (chain.db.embedded) skip('the embedded database has one session');
+    const own = openDatabase(chain.database.settings);
+    const transaction: typeof own.transaction = (work, options) =>
+      own.transaction(
+        (tx) =>
+          work({
+            async query(text, params) {
+              if (text.includes('ACCESS EXCLUSIVE'))
+                await chain.db.query('CREATE OR REPLACE VIEW late AS SELECT embedding FROM segments');
+              return tx.query(text, params);
+            },
+          }),
+        options,
+      );
+    const ctx = { ...chain.context(migration), db: { ...own, transaction } };
+    expect(await refusal(cutOver(ctx))).toMatchObject({
+      code: 'dependents_changed',
+      message: expect.stringContaining('view public.late'),
+    });
+    await chain.db.query('DROP VIEW late');
+    await own.close();
+  });
+
   it('over the kept column are never dropped with it: finalize refuses', async () => {
     for (const step of [expand, fill, cutOver]) await step(chain.context(migration));
     await chain.db.query('CREATE VIEW kept AS SELECT embedding_old FROM segments');

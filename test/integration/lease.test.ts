@@ -9,6 +9,7 @@ import { registerModel } from '../../src/state/models.ts';
 import { resolveMigration } from '../../src/state/resolve.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
+import { withLease } from '../../src/steps/with-lease.ts';
 import { type Chain, makeSegments, openChain } from '../helpers/chain.ts';
 import { waitFor } from '../helpers/fault-watch.ts';
 
@@ -58,6 +59,16 @@ describe('the lease', () => {
     await first.release();
   });
 
+  it('is given back by a step that is stopped in the middle of a request: it was interrupted, nothing failed', async () => {
+    const stop = new AbortController();
+    const stopped = withLease({ ...chain.context(), signal: stop.signal }, 'fill', async () => {
+      stop.abort();
+      throw new Error('no answer', { cause: new DOMException('This operation was aborted', 'AbortError') });
+    });
+    await expect(stopped).rejects.toMatchObject({ name: 'InterruptedError', code: 'interrupted' });
+    expect((await readStatus(chain.context())).lease).toBeNull();
+  });
+
   it('tells its owner that it was lost, and does not take it back from the new one on release', async () => {
     const context = chain.context();
     const first = await acquireLease(context, 'fill');
@@ -97,6 +108,14 @@ describe('the lease', () => {
     await stopped.release();
     await waitFor('its session to end', async () => ((await marked()).length === 0 ? true : undefined));
     expect(await notices()).toEqual([]);
+  });
+
+  it('of a migration under knex that goes on is taken by the next step, and by no sync worker that came before its end', async (test) => {
+    test.skip(chain.db.embedded, 'whoever else had the embedded database is gone');
+    await takeOver(chain);
+    await chain.db.query(`UPDATE reembed.leases SET holder = holder || ':knex', step = 'after fill'`);
+    await expect(acquireLease(chain.context(), 'sync')).rejects.toMatchObject({ code: 'migration_busy' });
+    await (await acquireLease(chain.context(), 'fill')).release();
   });
 
   it('of a process that died is waited for and taken over, without anybody unlocking anything', async () => {

@@ -209,9 +209,9 @@ describeOnServer('the lock of a partitioned table', () => {
     const [reader, other] = [await chain.db.openSession(), await chain.db.openSession()];
     try {
       await reader.query('BEGIN; SELECT count(*) FROM middle_1');
-      const attempt = exchange(ctx, await resolveMigration(ctx), { catchUp: async () => undefined });
       const { table } = await resolveMigration(ctx);
       expect(await readLockHolders(chain.db, table.oid)).toEqual([expect.stringContaining(`pid ${reader.pid} `)]);
+      const attempt = exchange(ctx, await resolveMigration(ctx), { catchUp: async () => undefined });
       // Queries through the table wait for a try at most, never for the reader.
       await other.query(`SET lock_timeout = '10s'`);
       for (let i = 0; i < 20; i++) {

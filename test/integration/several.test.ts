@@ -116,7 +116,10 @@ describe('two columns of one table', () => {
     });
     expect(await readStatus(body)).toMatchObject({ phase: 'none' });
     const names = (await catalogOf(chain.db, 'pages')) as { kind: string; name: string }[];
-    expect(names.filter((row) => row.kind === 'trigger').map((row) => row.name)).toEqual(['zzz_reembed_pages-title']);
+    expect(names.filter((row) => row.kind === 'trigger').map((row) => row.name)).toEqual([
+      'zzz_reembed_pages-title',
+      'zzz_reembed_pages-title_vector',
+    ]);
     await chain.db.query(`UPDATE pages SET title = 'and again' WHERE id = 51`);
     const { rows } = await chain.db.query('SELECT title_vec_old IS NULL AS gone FROM pages WHERE id = 51');
     expect(rows).toEqual([{ gone: true }]);

@@ -8,12 +8,15 @@ import { readStatus } from '../../src/inspect/status.ts';
 import { verify } from '../../src/inspect/verify.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
 import type { MigrationContext } from '../../src/state/context.ts';
+import { clearPause, setPause } from '../../src/state/pause.ts';
+import { findRecord } from '../../src/state/resolve.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { finalize } from '../../src/steps/finalize.ts';
 import { sync } from '../../src/steps/sync.ts';
-import type { SyncOptions } from '../../src/steps/sync-run.ts';
+import { syncPass } from '../../src/steps/sync-pass.ts';
+import { closeProviders, openProviders, type SyncOptions } from '../../src/steps/sync-run.ts';
 import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
 import { type Chain, makeSegments, openChain } from '../helpers/chain.ts';
 import { checksumOf, SEGMENTS, wrongVectors } from '../helpers/oracle.ts';
@@ -140,6 +143,39 @@ describe('after the swap, an application that writes text', () => {
   });
 });
 
+it('a pass that is over keeps its place for the next one, and for the backfill', async () => {
+  const ctx = chain.context({}, { batchRows: 10 });
+  await expand(ctx);
+  let looks = 0;
+  const providers = openProviders(ctx);
+  await syncPass(ctx, providers, { isOver: () => ++looks > 2, onSide: () => undefined });
+  await closeProviders(providers);
+  expect((await findRecord(ctx))?.cursor).toEqual(['20']);
+  expect(await fill(ctx)).toMatchObject({ run: { written: ROWS - 20 } });
+  expect(await findRecord(ctx)).toMatchObject({ cursor: null, rowsWritten: ROWS });
+});
+
+describe('a later migration of the same column', () => {
+  it('is left alone by the worker of the earlier one, whose vectors have the same dimensions', async () => {
+    const earlier = chain.context({}, { backup: 'none' });
+    await up(earlier);
+    await finalize(earlier, { now: true });
+    const { rows } = await chain.db.query<{ text: string }>('SELECT text FROM segments');
+    const path = join(await mkdtemp(join(tmpdir(), 'reembed-sync-')), 'next.jsonl');
+    const vectorOf = (i: number) => Array.from({ length: 384 }, (_, n) => Math.sin((i + 1) * (n + 1)));
+    await writeFile(path, rows.map(({ text }, i) => JSON.stringify({ text, vector: vectorOf(i) })).join('\n'));
+    await up(chain.context({ id: 'segments-next', target: 'embedding_next', provider: 'file', model: path }));
+    await chain.db.query(`UPDATE segments SET text = text || ' edited' WHERE id = 1`);
+    const before = await checksumOf(chain.db, SEGMENTS, 'embedding');
+    await expect(sync(earlier, { once: true })).rejects.toMatchObject({
+      code: 'superseded',
+      hint: expect.stringContaining('"segments-next"'),
+    });
+    expect(await checksumOf(chain.db, SEGMENTS, 'embedding')).toBe(before);
+    await rm(dirname(path), { recursive: true });
+  });
+});
+
 /** Runs a worker beside `work`, then stops it where it has not ended by itself. */
 async function beside(
   ctx: MigrationContext,
@@ -165,6 +201,7 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
 }
 
 const current = (column: string) => async () => (await wrongVectors(chain.db, SEGMENTS, column)).length === 0;
+const OWN_TRIGGERS = ['zzz_reembed_segments-hash', 'zzz_reembed_segments-hash_vector'];
 const triggers = async () =>
   (
     await chain.db.query<{ n: string }>(`SELECT tgname AS n FROM pg_trigger WHERE tgname LIKE '%reembed%' ORDER BY 1`)
@@ -194,6 +231,27 @@ describe('the worker', () => {
     expect(await triggers()).toEqual([]);
     expect(await wrongVectors(chain.db, SEGMENTS, 'embedding')).toEqual([]);
     expect((await readStatus(ctx)).sync).toBeNull();
+  });
+
+  it('leaves the lease to others while the migration is paused, also where a pass has just begun', async () => {
+    const ctx = context();
+    await up(ctx);
+    await chain.db.query(`UPDATE segments SET text = text || ' edited' WHERE id <= 3`);
+    await setPause(chain.db, 'reembed', ctx.definition.id, 'ann@db1');
+    const providers = openProviders(ctx);
+    const ends = performance.now() + 300;
+    await syncPass(ctx, providers, { isOver: () => performance.now() > ends, onSide: () => undefined });
+    await closeProviders(providers);
+    await beside(ctx, { pollMs: 100 }, async () => {
+      const problem = async () => (await readStatus(ctx)).sync?.problem ?? '';
+      await until('the pause is told', async () => (await problem()).startsWith('Paused by ann@db1'));
+      expect(await readStatus(ctx)).toMatchObject({ lease: null, stale: 3 });
+      await clearPause(chain.db, 'reembed', ctx.definition.id);
+      await until(
+        'both columns',
+        async () => (await readStatus(ctx)).missingOld === 0 && (await current('embedding')()),
+      );
+    });
   });
 
   it('waits out a service that is down, says so, and goes on', async () => {
@@ -239,11 +297,11 @@ describe('the worker', () => {
       await client.query(`UPDATE segments SET text = text || ' woken' WHERE id = 7`);
       await until('woken', current('embedding'));
       await until('the kept column', async () => (await wrongOld('embedding_old', 'id = 7')).length === 0);
-      expect(await triggers()).toEqual(['zzz_reembed_segments-hash', 'zzz_reembed_segments-hash_notify']);
+      expect(await triggers()).toEqual([OWN_TRIGGERS[0], 'zzz_reembed_segments-hash_notify', OWN_TRIGGERS[1]]);
       await client.close();
     });
     expect(result.ended).toBe('stopped');
-    expect(await triggers()).toEqual(['zzz_reembed_segments-hash']);
+    expect(await triggers()).toEqual(OWN_TRIGGERS);
     await edit('unseen');
     const lost = await beside(ctx, { pollMs: 300, notify: true }, async () => {
       const listeners = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'`;

@@ -135,6 +135,40 @@ describe('text of several columns', () => {
     expect(await undoExpand(now)).toMatchObject({ changed: true });
   });
 
+  it('asks no right of the application beyond those that its own writes need, after the swap either', async () => {
+    const role = `reembed_writer_${process.pid}`;
+    await chain.db.query(`DROP SCHEMA IF EXISTS hidden CASCADE; CREATE SCHEMA hidden; CREATE FUNCTION hidden.loud(text) RETURNS text
+      LANGUAGE sql IMMUTABLE AS 'SELECT upper($1)'; CREATE ROLE ${role}; GRANT SELECT, UPDATE ON segments TO ${role}`);
+    const write = (sql: string) =>
+      chain.db.transaction(async (tx) => {
+        await tx.query(`SET LOCAL ROLE ${role}`);
+        await tx.query(sql);
+      });
+    try {
+      const ctx = chain.context({ text: { expression: 'hidden.loud(title)' } });
+      for (const step of [expand, fill, cutOver]) await step(ctx);
+      const vector = 'array_fill(0.5::real, ARRAY[384])::vector';
+      await write(`UPDATE segments SET title = 'edited' WHERE id = 5`);
+      await write(`UPDATE segments SET title = 'edited', embedding = ${vector} WHERE id = 6`);
+      await write(`UPDATE segments SET embedding = ${vector} WHERE id = 7`);
+      await write(`UPDATE segments SET "Body" = 'no part of the text' WHERE id = 8`);
+      // A column's new name is the application's business as well.
+      await chain.db.query('ALTER TABLE segments RENAME COLUMN title TO headline');
+      await write(`UPDATE segments SET headline = 'edited' WHERE id = 9`);
+      const { rows } = await chain.db.query(`SELECT id, embedding_model AS model, embedding_old IS NULL AS old_gone
+        FROM segments WHERE id BETWEEN 5 AND 9 ORDER BY id`);
+      expect(rows).toEqual([
+        { id: 5, model: 0, old_gone: true },
+        { id: 6, model: null, old_gone: true },
+        { id: 7, model: null, old_gone: false },
+        { id: 8, model: 1, old_gone: false },
+        { id: 9, model: 0, old_gone: true },
+      ]);
+    } finally {
+      await chain.db.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+    }
+  });
+
   it('is held by the index over pending rows as far as Postgres takes it', async (test) => {
     test.skip(chain.db.embedded, 'nobody waits behind a lock of the embedded database, which has no such index');
     await chain.db.query(

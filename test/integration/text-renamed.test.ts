@@ -84,5 +84,10 @@ describe('a text column that the application renames during a migration', () => 
     expect(await readStatus(renamed())).toMatchObject({ phase: 'swapped', rows: { done: 30, pending: 0 } });
     const found = await searchTable(renamed(), { query: 'topic 7', providers: { new: provider, old: provider } });
     expect(JSON.stringify(found)).toContain('about topic 7');
+    await chain.db.query(`ALTER TABLE segments ADD COLUMN summary text DEFAULT 'another text'`);
+    await chain.db.query(`UPDATE segments SET body = 'edited' WHERE id = 7`);
+    await expect(fill(chain.context({ text: 'summary' }))).rejects.toMatchObject(REFUSED);
+    expect(await fill(renamed())).toMatchObject({ run: { written: 1 } });
+    expect(await wrongVectors(chain.db, RENAMED, 'embedding')).toEqual([]);
   });
 });
