@@ -14,7 +14,7 @@ import { stepOf, workerSessions } from '../helpers/fault-watch.ts';
 import { SEGMENTS, wrongVectors } from '../helpers/oracle.ts';
 
 /** In each phase; `REEMBED_TEST_KILLS` makes it fewer where time is short. */
-const KILLS = Number(process.env.REEMBED_TEST_KILLS ?? 4);
+const KILLS = Number(process.env.REEMBED_TEST_KILLS ?? 3);
 /** Each kill is followed by a start and the end of a lease: about 4 seconds, more on a busy machine. */
 const TIMEOUT_MS = 400_000;
 const INDEX = 'idx_segments_text_embedding_ivfflat';
