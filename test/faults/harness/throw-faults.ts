@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Exit, Running } from '../../helpers/fault-process.ts';
 import { type Stage, UNLOCK } from './commands.ts';
+import { OUTPACED } from './outpaced.ts';
 import { isIn, type Phase } from './watch.ts';
 import type { FaultKind, Mend, World } from './world.ts';
 
@@ -23,9 +24,6 @@ const MAX_QUIET_FAILURES = 6;
 const HUNG_MS = 120_000;
 /** What no user should see, whatever was thrown. */
 const INTERNAL = /TypeError|ReferenceError|RangeError|Unhandled|triggerUncaughtException|node:internal\/errors/;
-
-/** Under NOT NULL no row may be left over, and the message asks for a pause of the writers. */
-const OUTPACED = /without a new vector at every look under the lock/;
 
 /** Runs a stage's command again and again, with one fault after the other thrown at it, until it succeeds. */
 export async function runStage(world: World, stage: Stage, faults: readonly PlannedFault[]): Promise<ThrownFault[]> {
