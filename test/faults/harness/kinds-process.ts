@@ -102,6 +102,11 @@ async function sleepPastLease(world: World, victim: Victim) {
   const sleeper = victim.running;
   sleeper.signal('SIGSTOP');
   if (sleeper.hasExited()) return false;
+  if (!(await ownsLease(world, sleeper.pid))) {
+    // The step that was seen is that of a worker killed a moment ago, whose lease this one waits for: it may well work when it wakes.
+    sleeper.signal('SIGCONT');
+    return false;
+  }
   const before = await readToken(world);
   const heir = world.start(victim.stage, victim.env);
   await waitFor(
@@ -123,6 +128,13 @@ async function sleepPastLease(world: World, victim: Victim) {
   const { code, output } = await heir.exit;
   if (code !== 0) world.remarks.push(`the heir ended with ${code}: ${output.slice(-200)}`);
   return undefined;
+}
+
+async function ownsLease({ watch }: World, pid: number): Promise<boolean> {
+  const { rowCount } = await watch.query(`SELECT 1 FROM reembed.leases WHERE holder LIKE '%:' || $1::text || ':%'`, [
+    String(pid),
+  ]);
+  return rowCount > 0;
 }
 
 async function readToken({ watch }: World): Promise<string> {
