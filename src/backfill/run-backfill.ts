@@ -14,6 +14,8 @@ import { FEW_ROWS, walk } from './walk.ts';
 import { createWriteSize } from './write-size.ts';
 
 const MAX_FRUITLESS_PASSES = 12;
+/** Walks of a few rows each, all with success: while the application writes there is always one that it holds just then. */
+const MAX_SHORT_WALKS = 30;
 
 /**
  * Walks the table in key order until no row is pending, or only what was edited behind a short walk. Rows that were locked or edited
@@ -48,6 +50,7 @@ async function walkUntilDone(job: RunningJob, reporter: Reporter): Promise<numbe
   const warn = warnWhenOutpaced(job);
   let { cursor } = job;
   let fruitless = 0;
+  let short = 0;
   for (let pass = 1; ; pass++) {
     await pauseBeforePass(fruitless, job.signal);
     if (pass > 1 && (await isNothingPending(job))) return pass;
@@ -57,6 +60,9 @@ async function walkUntilDone(job: RunningJob, reporter: Reporter): Promise<numbe
     if (cursor === null && (await isComplete(job, walked, pass))) return pass;
     warn(walked, pass);
     job.afterWalk?.(walked);
+    short = walked.rows <= FEW_ROWS && walked.progressed > 0 ? short + 1 : 0;
+    // What is left then is for the look under the exchange's lock, which decides.
+    if (short > MAX_SHORT_WALKS) return pass;
     fruitless = walked.progressed === 0 && cursor === null ? fruitless + 1 : 0;
     if (fruitless > MAX_FRUITLESS_PASSES) throw keptBack(job, walked.rows);
     cursor = null;
