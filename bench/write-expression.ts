@@ -4,16 +4,14 @@
 
 import { writeBatch } from '../src/backfill/write-batch.ts';
 import { loadRuntimeSettings } from '../src/config/runtime.ts';
-import { readTable, readVectorExtension } from '../src/db/catalog.ts';
+import { readTable } from '../src/db/catalog.ts';
 import { connectDatabase } from '../src/db/connect.ts';
 import { readExpression } from '../src/db/read-expression.ts';
 import type { Database } from '../src/db/types.ts';
-import { addTargetColumnsSql } from '../src/sql/columns.ts';
-import { provenanceOf, type VectorTarget } from '../src/sql/target.ts';
+import type { VectorTarget } from '../src/sql/target.ts';
 import type { TextSource } from '../src/sql/text-source.ts';
-import { createTriggerSql } from '../src/sql/trigger.ts';
 import { interleave, type Measured, markdownTable, median, openBenchDatabase } from './measure.ts';
-import { BATCH_ROWS, DIMENSIONS, makeRows, readVersions, STATE } from './write-paths.ts';
+import { addTarget, BATCH_ROWS, DIMENSIONS, makeRows, readVersions, STATE } from './write-paths.ts';
 
 const TABLE = 'reembed_bench_expression';
 const TITLE = `'Row ' || i || ': a title of some words'`;
@@ -45,26 +43,12 @@ async function prepare(db: Database, shape: Shape, rows: number): Promise<{ targ
   );
   await db.query(`INSERT INTO ${TABLE} SELECT i, ${shape.values} FROM generate_series(1, $1::int) i`, [rows]);
   const table = await readTable(db, { schema: undefined, name: TABLE });
-  const extension = await readVectorExtension(db);
   const text: TextSource =
     shape.expression === undefined ? 'text' : await readExpression(db, table, shape.expression, []);
-  const target: VectorTarget = {
-    schema: table.schema,
-    table: table.name,
-    key: table.key,
-    text,
-    column: 'embedding_384',
-    provenance: provenanceOf('embedding_384'),
-    vectorType: 'vector',
-    dimensions: DIMENSIONS,
-    vectorSchema: extension.schema,
-    stateSchema: STATE,
-  };
-  for (const statement of addTargetColumnsSql(target)) await db.query(statement);
-  for (const statement of createTriggerSql(target, 'bench', { always: false })) await db.query(statement);
+  const { target, vectorOid } = await addTarget(db, table, { text, guarded: true });
   await db.query(`VACUUM (ANALYZE) ${TABLE}`);
   await db.query('CHECKPOINT');
-  return { target, vectorOid: extension.vectorOid };
+  return { target, vectorOid };
 }
 
 async function main(): Promise<void> {

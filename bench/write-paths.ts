@@ -2,9 +2,11 @@ import pg from 'pg';
 import { textHash } from '../src/backfill/text-hash.ts';
 import { type EmbeddedRow, writeBatch } from '../src/backfill/write-batch.ts';
 import { readTable, readVectorExtension } from '../src/db/catalog.ts';
+import type { TableInfo } from '../src/db/catalog-types.ts';
 import type { Database } from '../src/db/types.ts';
 import { addTargetColumnsSql } from '../src/sql/columns.ts';
 import { provenanceOf, type VectorTarget } from '../src/sql/target.ts';
+import type { TextSource } from '../src/sql/text-source.ts';
 import { createTriggerSql } from '../src/sql/trigger.ts';
 import { encodeVectorArray } from '../src/vector/binary.ts';
 import { copyIn, encodeCopyRows } from './copy-in.ts';
@@ -73,24 +75,10 @@ export async function prepareTable(db: Database, rows: number, guarded: boolean)
     );
   }
   const table = await readTable(db, { schema: undefined, name: TABLE });
-  const extension = await readVectorExtension(db);
-  const target: VectorTarget = {
-    schema: table.schema,
-    table: table.name,
-    key: table.key,
-    text: 'text',
-    column: 'embedding_384',
-    provenance: provenanceOf('embedding_384'),
-    vectorType: 'vector',
-    dimensions: DIMENSIONS,
-    vectorSchema: extension.schema,
-    stateSchema: STATE,
-  };
-  for (const statement of addTargetColumnsSql(target)) await db.query(statement);
-  if (guarded) for (const statement of createTriggerSql(target, 'bench', { always: false })) await db.query(statement);
+  const { target, vectorOid } = await addTarget(db, table, { text: 'text', guarded });
   await db.query(`VACUUM (ANALYZE) ${TABLE}`);
   await db.query('CHECKPOINT');
-  return { db, target, vectorOid: extension.vectorOid };
+  return { db, target, vectorOid };
 }
 
 /** The versions of the rows of `table`, as a window of the backfill reads them. */
@@ -185,4 +173,28 @@ export async function openWritePaths(
     },
   ];
   return { paths, close: () => client.end() };
+}
+
+/** The column of the new vectors, its provenance, and where it is guarded the trigger. */
+export async function addTarget(
+  db: Database,
+  table: TableInfo,
+  { text, guarded }: { readonly text: TextSource; readonly guarded: boolean },
+): Promise<{ readonly target: VectorTarget; readonly vectorOid: number }> {
+  const extension = await readVectorExtension(db);
+  const target: VectorTarget = {
+    schema: table.schema,
+    table: table.name,
+    key: table.key,
+    text,
+    column: 'embedding_384',
+    provenance: provenanceOf('embedding_384'),
+    vectorType: 'vector',
+    dimensions: DIMENSIONS,
+    vectorSchema: extension.schema,
+    stateSchema: STATE,
+  };
+  for (const statement of addTargetColumnsSql(target)) await db.query(statement);
+  if (guarded) for (const statement of createTriggerSql(target, 'bench', { always: false })) await db.query(statement);
+  return { target, vectorOid: extension.vectorOid };
 }
