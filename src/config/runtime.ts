@@ -16,6 +16,7 @@ import {
 } from './env-values.ts';
 import { invalidConfig, problemsOf } from './problems.ts';
 import { nameProblem } from './qualified-name.ts';
+import { evaluationSettings, qualityShape, rerankSettings } from './quality-env.ts';
 import { remoteSettings, remoteShape } from './remote-env.ts';
 import { throttleSettings, throttleShape } from './throttle-env.ts';
 import type { RuntimeSettings } from './types.ts';
@@ -53,7 +54,7 @@ const runtimeSchema = z.object({
   REEMBED_RECREATE_VIEWS: envFlag(),
   REEMBED_LEASE_SECONDS: envWhole(2, 3600),
   ...remoteShape,
-  REEMBED_GATE: envOneOf('warn', 'off'),
+  ...qualityShape,
   REEMBED_LOG: envOneOf('text', 'json'),
 });
 
@@ -107,6 +108,8 @@ export function loadRuntimeSettings(env: Environment = process.env, cwd = proces
     leaseSeconds: values.REEMBED_LEASE_SECONDS ?? 10,
     remote: remoteSettings(values),
     gate: values.REEMBED_GATE ?? 'warn',
+    evaluation: evaluationSettings(values),
+    reranking: rerankSettings(values),
     log: values.REEMBED_LOG ?? 'text',
   };
 }

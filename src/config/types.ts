@@ -110,6 +110,35 @@ export interface ThrottleSettings {
   readonly limits: Readonly<Record<SignalName, number | undefined>>;
 }
 
+/** What a migration evaluates by, where nothing is said on the command line. */
+export interface EvaluationSettings {
+  /** A JSONL file of `{ query, relevant, slice? }`, or a text file with a query a line: `REEMBED_QUERIES`. */
+  readonly queries: string | undefined;
+  /** A column whose text is asked for the row that it stands in, `text` for the first sentence: `REEMBED_KNOWN_ITEM`. */
+  readonly knownItem: string | undefined;
+  /** Recall@10 that may be lost, absolute (0.02): `REEMBED_TOLERANCE`. */
+  readonly tolerance: number;
+  /** Recall@10 that must be gained; "not worse" is asked for when undefined: `REEMBED_MIN_GAIN`. */
+  readonly minGain: number | undefined;
+  /** The share of rows whose change makes a stored verdict worthless (0.1): `REEMBED_VERDICT_MAX_CHANGE`. */
+  readonly maxChange: number;
+}
+
+/** A cross-encoder behind the search. */
+export interface RerankSettings {
+  readonly enabled: boolean;
+  readonly provider: 'local' | 'tei';
+  /** A hub name or a directory; of `tei` only a name for reports. */
+  readonly model: string;
+  readonly baseUrl: string | undefined;
+  /** Hits that are read by the reranker (200). */
+  readonly topK: number;
+  /** Hits that are returned (20). */
+  readonly returnTopK: number;
+  /** Pairs an inference batch at most (64). */
+  readonly batchSize: number;
+}
+
 /** How a migration runs: only from the environment, never pinned. */
 export interface RuntimeSettings {
   /** `embedded` or a Postgres URL; undefined when not set. */
@@ -160,7 +189,10 @@ export interface RuntimeSettings {
   /** Seconds without a heartbeat after which another process may take over (10): `REEMBED_LEASE_SECONDS`. */
   readonly leaseSeconds: number;
   readonly remote: RemoteSettings;
-  readonly gate: 'warn' | 'off';
+  /** What 007 does with the evaluation's verdict: `required` swaps on GO only. */
+  readonly gate: 'warn' | 'required' | 'off';
+  readonly evaluation: EvaluationSettings;
+  readonly reranking: RerankSettings;
   readonly log: 'text' | 'json';
   /** Where models are looked up by name: `REEMBED_MODELS_DIR`; `~/.cache/reembed/models` when undefined. */
   readonly modelsDir: string | undefined;

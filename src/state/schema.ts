@@ -2,11 +2,15 @@ import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import type { Database, Queryable } from '../db/types.ts';
 import { PreflightError } from '../errors.ts';
 import { quoteIdentifier, quoteLiteral } from '../sql/identifiers.ts';
+import { QUALITY_COLUMNS, qualityTables } from './quality-tables.ts';
 import { spendingTables } from './spending-tables.ts';
 import { refuseNewerState, STATE_VERSION } from './state-version.ts';
 
 /** In an order in which they can be dropped together. */
-const TABLES = ['quarantine', 'events', 'leases', 'usage', 'canaries', 'migrations', 'models', 'meta'] as const;
+const TABLES = [
+  ...['evaluations', 'shadow_searches', 'keyword_corpora', 'keyword_terms'],
+  ...['quarantine', 'events', 'leases', 'usage', 'canaries', 'migrations', 'models', 'meta'],
+] as const;
 
 /** Every table has a primary key, so that publications FOR ALL TABLES go on working. A change here is a version of its own: `state-version.ts`. */
 function createStatements(schema: string): string[] {
@@ -26,7 +30,7 @@ function createStatements(schema: string): string[] {
        cursor jsonb, rows_total bigint, rows_written bigint NOT NULL DEFAULT 0, tokens bigint NOT NULL DEFAULT 0, truncated bigint NOT NULL DEFAULT 0,
        old_indexes jsonb NOT NULL DEFAULT '[]', new_indexes jsonb NOT NULL DEFAULT '[]', backups jsonb NOT NULL DEFAULT '[]',
        swapped_at timestamptz, finalized_at timestamptz, text_expression text,
-       paused_at timestamptz, paused_by text, throttle jsonb,
+       paused_at timestamptz, paused_by text, throttle jsonb, ${QUALITY_COLUMNS},
        created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now())`,
     // Apart from the migrations, because a lease is taken before 005 has made its record.
     `CREATE TABLE IF NOT EXISTS ${s}.leases (
@@ -38,6 +42,7 @@ function createStatements(schema: string): string[] {
        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, migration_id text NOT NULL, at timestamptz NOT NULL DEFAULT now(),
        kind text NOT NULL, detail jsonb NOT NULL DEFAULT '{}')`,
     ...spendingTables(s),
+    ...qualityTables(s),
     `INSERT INTO ${s}.meta (key, value) VALUES ('version', ${quoteLiteral(String(STATE_VERSION))}) ON CONFLICT DO NOTHING`,
   ];
 }

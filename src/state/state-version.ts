@@ -4,10 +4,11 @@ import type { Queryable } from '../db/types.ts';
 import { BusyError, PreflightError, type Step } from '../errors.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import { type MigrationContext, throwIfStopped } from './context.ts';
+import { QUALITY_COLUMNS, qualityTables } from './quality-tables.ts';
 import { spendingTables } from './spending-tables.ts';
 
 /** Raised with every change of the state's tables, together with a step in UPGRADES; a newer one than this is refused. */
-export const STATE_VERSION = 4;
+export const STATE_VERSION = 5;
 
 /** The statements that lead from a version to the next, for the quoted schema. */
 const UPGRADES: ReadonlyMap<number, (schema: string) => string> = new Map([
@@ -24,7 +25,15 @@ const UPGRADES: ReadonlyMap<number, (schema: string) => string> = new Map([
     (schema) => `ALTER TABLE ${schema}.migrations ADD COLUMN text_expression text, ADD COLUMN paused_at timestamptz,
       ADD COLUMN paused_by text, ADD COLUMN throttle jsonb`,
   ],
+  [4, (schema) => [addColumns(schema, QUALITY_COLUMNS), ...qualityTables(schema)].join('; ')],
 ]);
+
+function addColumns(schema: string, columns: string): string {
+  return `ALTER TABLE ${schema}.migrations ${columns
+    .split(', ')
+    .map((column) => `ADD COLUMN ${column}`)
+    .join(', ')}`;
+}
 
 /** Requests of the application read the state: nobody waits behind us for longer. */
 const LOCK_TIMEOUT_MS = 100;

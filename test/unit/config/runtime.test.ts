@@ -80,6 +80,16 @@ describe('loadRuntimeSettings', () => {
         canaryBatches: 50,
       },
       gate: 'warn',
+      evaluation: { queries: undefined, knownItem: undefined, tolerance: 0.02, minGain: undefined, maxChange: 0.1 },
+      reranking: {
+        enabled: false,
+        provider: 'local',
+        model: 'BAAI/bge-reranker-base',
+        baseUrl: undefined,
+        topK: 200,
+        returnTopK: 20,
+        batchSize: 64,
+      },
       log: 'text',
     });
   });
