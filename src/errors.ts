@@ -20,6 +20,9 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
+/** On every error of ours, whichever copy of this module made it. */
+const OURS = Symbol.for('reembed.error');
+
 /**
  * The base of every error that reembed throws on purpose. `code` is stable across releases; `message` says what failed,
  * names the object and gives observed against expected; `hint` is the next command.
@@ -37,6 +40,15 @@ export class ReembedError extends Error {
     this.step = details.step;
     this.hint = details.hint;
     this.context = details.context ?? {};
+    Object.defineProperty(this, OURS, { value: true });
+  }
+
+  /** Also by name: a project's migrations may load reembed a second time, as CommonJS beside ESM, and that copy's classes are others. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // biome-ignore-start lint/complexity/noThisInStatic: the class that is asked, which is often a subclass
+    if (Function.prototype[Symbol.hasInstance].call(this, value)) return true;
+    return value instanceof Error && OURS in value && (this === ReembedError || value.name === this.name);
+    // biome-ignore-end lint/complexity/noThisInStatic: as above
   }
 }
 

@@ -33,8 +33,8 @@ const referenceSchema = z.object({
   REEMBED_OLD_COLUMN: envOneOf('keep', 'drop'),
 });
 
-/** Kept beside the definitions: what is pinned must not differ by how it came about. */
-const overrides = new WeakMap<object, readonly string[]>();
+/** Where a definition carries its overrides, unseen: what is pinned must not differ by how it came about. Known to a second copy of this module too. */
+const OVERRIDES = Symbol.for('reembed.overrides');
 
 type Values = z.output<typeof referenceSchema>;
 
@@ -79,13 +79,14 @@ export function overrideFromEnv(input: MigrationInput, env: Environment = proces
     from: oldModel(values) ?? input.from,
   });
   const set = Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [name]));
-  overrides.set(definition, set);
-  return definition;
+  return Object.defineProperty(definition, OVERRIDES, { value: set });
 }
 
 /** The variables that overrode a definition which `overrideFromEnv` made; none for any other. */
 export function overridesOf(definition: unknown): readonly string[] {
-  return typeof definition === 'object' && definition !== null ? (overrides.get(definition) ?? []) : [];
+  if (typeof definition !== 'object' || definition === null) return [];
+  const names: unknown = Reflect.get(definition, OVERRIDES);
+  return Array.isArray(names) ? names.map(String) : [];
 }
 
 /** A model named in the environment takes its provider from its own name, not from the model that it replaces. */

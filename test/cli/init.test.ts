@@ -8,7 +8,12 @@ import { hashProvider } from '../../src/providers/hash.ts';
 import { finalize } from '../../src/steps/finalize.ts';
 import { type Chain, makeSegments, openChain } from '../helpers/chain.ts';
 import { SEGMENTS, wrongVectors } from '../helpers/oracle.ts';
-import { cliEnvironment, ROOT, runCli } from './run-cli.ts';
+import { type CliOptions, type CliRun, cliEnvironment, ROOT, runCli as runBinary, SOURCE_BINARY } from './run-cli.ts';
+
+/** The package of this project is the sources, which only their own binary loads. */
+function runCli(args: readonly string[], options: CliOptions): Promise<CliRun> {
+  return runBinary(args, { ...options, binary: SOURCE_BINARY });
+}
 
 const OLD = 16;
 const oldModel = `hash/${OLD}`;
