@@ -41,8 +41,23 @@ export {
   type NamedEncoder,
   withActiveModel,
 } from './search/active-model.ts';
+export { createSearch } from './search/client/create-search.ts';
+export type {
+  Filter,
+  KnexTransactions,
+  LazyEncoder,
+  QueryOptions,
+  SearchAnswer,
+  SearchClient,
+  SearchClientHit,
+  SearchClientOptions,
+  SearchMode,
+  Served,
+} from './search/client/types.ts';
 export { type SearchOptions, type SearchResult, searchTable } from './search/search.ts';
 export { transactionsOf } from './search/transactions-of.ts';
+export { type KnexLike, transactionsOfKnex } from './search/transactions-of-knex.ts';
+export { type SqlFragment, where } from './sql/filter.ts';
 export type { MigrationContext } from './state/context.ts';
 export type { SavedBackup } from './state/records.ts';
 export type { ThrottleLook } from './state/throttle-look.ts';
