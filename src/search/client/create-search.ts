@@ -2,6 +2,8 @@ import { SQLSTATE, sqlStateOf } from '../../db/sqlstate.ts';
 import { DatabaseError } from '../../errors.ts';
 import type { SqlFragment } from '../../sql/filter.ts';
 import { metSwap, stateDenied, type TransactionSource } from '../active-model.ts';
+import { openKeyword } from '../keyword/open-keyword.ts';
+import type { KeywordSearch } from '../keyword/types.ts';
 import { combine } from './combine.ts';
 import { compileFilter, filterFailed } from './compile-filter.ts';
 import { readLayout, type SearchLayout } from './layout.ts';
@@ -48,6 +50,7 @@ export function createSearch<Builder = never>(
     db,
     options,
     layouts,
+    keyword: options.keyword ?? openKeyword({ migration, stateSchema }).search,
     encoders: { old: encoderOf(encoders.old, size), new: encoderOf(encoders.new, size) },
   };
   return {
@@ -62,6 +65,7 @@ interface Context {
   readonly db: TransactionSource;
   readonly options: SearchClientOptions;
   readonly layouts: LayoutCache;
+  readonly keyword: KeywordSearch;
   readonly encoders: Readonly<Record<Side, QueryEncoder | undefined>>;
 }
 
@@ -85,8 +89,7 @@ async function answer(context: Context, request: Request): Promise<SearchAnswer>
   const wanted = reranker === undefined ? limit : Math.max(limit, options.rerank?.topK ?? RERANKED);
   const bucket = request.key === undefined ? Math.random() * 100 : routeBucket(options.migration.id, request.key);
   const asked = await untilSettled(context, filter, (layout) => {
-    const has = configured(context);
-    return ask(context, layout, planSearch(layout, mode, bucket, has), { ...request, limit: wanted });
+    return ask(context, layout, planSearch(layout, mode, bucket, configured(context)), { ...request, limit: wanted });
   });
   const { batchSize } = options.rerank ?? {};
   const fused = combine(asked.plan, asked.lists, options, wanted);
@@ -105,7 +108,7 @@ interface Asked {
 }
 
 async function ask(
-  { db, options, encoders }: Context,
+  { db, keyword, encoders }: Context,
   layout: SearchLayout,
   plan: SearchPlan,
   { text, filter, signal, limit }: Request & { readonly limit: number },
@@ -123,7 +126,6 @@ async function ask(
     }),
   );
   signal?.throwIfAborted();
-  const { keyword } = options;
   const request = { query: text, depth, filter, vectors, keyword, signal };
   return { plan, layout, lists: await db.transaction((tx) => readLists(tx, layout, plan, request)) };
 }
@@ -174,12 +176,8 @@ function explained(
   return filterFailed(error, filter, 'target' in side ? `${side.target.schema}.${side.target.table}` : 'the table');
 }
 
-function configured({ encoders, options }: Context): Record<'old' | 'new' | 'keyword', boolean> {
-  return {
-    old: encoders.old !== undefined,
-    new: encoders.new !== undefined,
-    keyword: options.keyword !== undefined,
-  };
+function configured({ encoders }: Context): Readonly<Record<Side, boolean>> {
+  return { old: encoders.old !== undefined, new: encoders.new !== undefined };
 }
 
 async function describe({ encoders }: Context, { plan, layout }: Asked): Promise<AskedSource[]> {

@@ -11,27 +11,21 @@ export interface SearchPlan {
   readonly keyword: 'all' | 'waiting' | undefined;
 }
 
-/** What the application has configured. */
-export interface Configured {
-  readonly old: boolean;
-  readonly new: boolean;
-  readonly keyword: boolean;
-}
+/** The models that the application has configured. */
+export type Configured = Readonly<Record<Side, boolean>>;
 
 /**
  * Which sources a mode asks in the present phase. A side other than the active one may lack rows, which the active one then ranks, or the
  * words where its model is not configured.
  *
  * @param bucket 0..100, of the request's key: below the share it is routed to the new model
- * @throws ConfigError `no_provider`, `no_keyword_index`, `rows_out_of_reach`; PreflightError `not_expanded`, `old_column_gone`
+ * @throws ConfigError `no_provider`; PreflightError `not_expanded`, `old_column_gone`
  */
 export function planSearch(layout: SearchLayout, mode: SearchMode, bucket: number, has: Configured): SearchPlan {
   switch (mode) {
     case 'keyword':
-      requireKeyword(has);
       return { served: 'keyword', sides: [], keyword: 'all' };
     case 'hybrid':
-      requireKeyword(has);
       return { ...planSide(layout, layout.active, has), keyword: 'all' };
     case 'merge':
       return planMerge(layout, has);
@@ -47,16 +41,11 @@ export function planSearch(layout: SearchLayout, mode: SearchMode, bucket: numbe
 function planSide(layout: SearchLayout, side: Side, has: Configured): SearchPlan {
   requireSide(layout, side, has);
   const other = otherSide(side);
+  const plain: SearchPlan = { served: side, sides: [side], keyword: undefined };
   // The active column has all that the application gave it, but for texts that the model has refused.
-  if (side === layout.active && !layout.hasGaps) return { served: side, sides: [side], keyword: undefined };
-  if (isThere(layout, other) && has[other]) return { served: side, sides: inOrder(layout), keyword: undefined };
-  if (has.keyword) return { served: side, sides: [side], keyword: 'waiting' };
-  if (side === layout.active) return { served: side, sides: [side], keyword: undefined };
-  throw new ConfigError(
-    'rows_out_of_reach',
-    `Rows without a vector of the ${side} model could not be found: the ${other} model is not configured, and there is no keyword index.`,
-    { step: 'inspect', hint: `Give createSearch encoders.${other}, or run "reembed keyword build".` },
-  );
+  if (side === layout.active && !layout.hasGaps) return plain;
+  if (isThere(layout, other) && has[other]) return { ...plain, sides: inOrder(layout) };
+  return side === layout.active ? plain : { ...plain, keyword: 'waiting' };
 }
 
 /** With one side gone or not there yet the other one is all there is to merge. */
@@ -96,12 +85,4 @@ function requireSide(layout: SearchLayout, side: Side, has: Configured): void {
     `The ${side} model is not configured, so a text cannot be searched by its vectors.`,
     { step: 'inspect', hint: `Give createSearch encoders.${side}.` },
   );
-}
-
-function requireKeyword(has: Configured): void {
-  if (has.keyword) return;
-  throw new ConfigError('no_keyword_index', 'There is no keyword index to search by words.', {
-    step: 'inspect',
-    hint: 'Run "reembed keyword build", or use a mode without words.',
-  });
 }

@@ -1,10 +1,11 @@
 import type { Queryable } from '../../db/types.ts';
-import { DatabaseError, PreflightError } from '../../errors.ts';
-import type { SqlFragment } from '../../sql/filter.ts';
+import { ConfigError, DatabaseError, PreflightError } from '../../errors.ts';
+import { type SqlFragment, where } from '../../sql/filter.ts';
 import { quoteLiteral } from '../../sql/identifiers.ts';
 import { searchListSql } from '../../sql/search-list.ts';
-import type { KeywordSearch } from '../keyword/types.ts';
+import type { KeywordHit, KeywordSearch } from '../keyword/types.ts';
 import { searchSettings } from '../nearest.ts';
+import { catalogDatabase } from './catalog-database.ts';
 import type { SearchLayout, SideLayout } from './layout.ts';
 import { otherSide, type SearchPlan } from './plan-search.ts';
 import type { Side, Source } from './types.ts';
@@ -30,7 +31,7 @@ export interface ListRequest {
   readonly filter: SqlFragment | undefined;
   /** pgvector's text form, of each side that is asked. */
   readonly vectors: { readonly [side in Side]?: string };
-  readonly keyword: KeywordSearch | undefined;
+  readonly keyword: KeywordSearch;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -45,17 +46,15 @@ export async function readLists(
   plan: SearchPlan,
   request: ListRequest,
 ): Promise<Lists> {
-  const { query, depth, filter, keyword, signal } = request;
+  const { depth, filter, signal } = request;
   const lists: { [source in Source]?: readonly ListedHit[] } = {};
   let setUp = 'SET TRANSACTION ISOLATION LEVEL READ COMMITTED';
   // Before the vectors: a row that gets its own between the two looks is then in both lists, and never in none.
-  if (plan.keyword !== undefined && keyword !== undefined) {
+  if (plan.keyword !== undefined) {
     await tx.query(setUp);
-    const [side] = plan.sides;
-    const waiting = plan.keyword === 'waiting' && side !== undefined ? sideOf(layout, side).target.column : undefined;
-    const hits = await keyword(tx, query, { limit: depth, filter, withoutVector: waiting });
-    lists.keyword = hits.map((hit) => ({ ...hit, id: idOf(hit.key), stale: false, other: true }));
     setUp = '';
+    const hits = await readWords(tx, layout, plan, request);
+    lists.keyword = hits.map((hit) => ({ ...hit, id: idOf(hit.key), stale: false, other: true }));
   }
   for (const side of plan.sides) {
     signal?.throwIfAborted();
@@ -67,6 +66,30 @@ export async function readLists(
     lists[side] = await readList(tx, layout, side, plan, request);
   }
   return lists;
+}
+
+/** @throws ConfigError `rows_out_of_reach` where words would have to find what no vector can */
+async function readWords(
+  tx: Queryable,
+  layout: SearchLayout,
+  { keyword, sides: [side] }: SearchPlan,
+  request: ListRequest,
+): Promise<readonly KeywordHit[]> {
+  const { query, depth: limit } = request;
+  // As JSON: whatever the application's driver makes of numbers.
+  const db = catalogDatabase(tx);
+  if (keyword !== 'waiting' || side === undefined) return request.keyword(db, query, { limit, filter: request.filter });
+  const { served, target } = sideOf(layout, side);
+  const waiting: SqlFragment = { parts: [`NOT ${served}`], params: [] };
+  const filter = request.filter === undefined ? waiting : where`(${request.filter}\n) AND ${waiting}`;
+  try {
+    return await request.keyword(db, query, { limit, filter });
+  } catch (cause) {
+    if (!(cause instanceof PreflightError && cause.code === 'keyword_index_missing')) throw cause;
+    const message = `Rows that have no vector in ${target.column} yet are out of reach: the other model is not configured, and there is no keyword index.`;
+    const hint = `Give createSearch encoders.${otherSide(side)}, or run "reembed keyword build".`;
+    throw new ConfigError('rows_out_of_reach', message, { step: 'inspect', hint, cause });
+  }
 }
 
 async function readList(

@@ -42,7 +42,7 @@ export interface SearchClientOptions {
   readonly fusion?: 'rank' | Normalisation | undefined;
   /** How much each source counts in `merge` and `hybrid` (1). */
   readonly weights?: { readonly [source in Source]?: number } | undefined;
-  /** The words' search; that of `reembed keyword build` unless given. */
+  /** The words' search; `openKeyword` of the same migration unless given. */
   readonly keyword?: KeywordSearch | undefined;
   readonly reranker?: Reranker | undefined;
   /** Hits that the reranker reads (200), and that are returned of them where a request names no limit (20). */
@@ -115,8 +115,8 @@ export interface SearchClient<Builder = never> {
   /**
    * The rows that answer a text best.
    *
-   * @throws ConfigError `no_provider`, `no_keyword_index`, `rows_out_of_reach` when a mode needs what is not configured; PreflightError
-   *   `not_expanded`, `old_column_gone`; ModelError `model_differs`; DatabaseError `state_denied`, `filter_failed`
+   * @throws ConfigError `no_provider`, `rows_out_of_reach` when a mode needs what is not configured, `no_knex`; PreflightError `not_expanded`,
+   *   `old_column_gone`, `keyword_index_missing`; ModelError `model_differs`; DatabaseError `state_denied`, `filter_failed`
    */
   query(text: string, options?: QueryOptions<Builder>): Promise<SearchAnswer>;
 }
