@@ -4,7 +4,7 @@ import { type SideProviders, searchTable } from '../../search/search.ts';
 import { createShadow } from '../../search/shadow/create-shadow.ts';
 import type { ServedSearch } from '../../search/shadow/types.ts';
 import { type MigrationContext, throwIfStopped } from '../../state/context.ts';
-import { type ShadowReportOptions, reportShadow } from './report-shadow.ts';
+import { reportShadow, type ShadowReportOptions } from './report-shadow.ts';
 import type { ShadowReport } from './types.ts';
 
 export interface MonitorOptions extends Omit<ShadowReportOptions, 'since'> {
@@ -77,7 +77,12 @@ async function askBoth(
 
 async function timed(
   ctx: MigrationContext,
-  options: { readonly query: string; readonly side: 'old' | 'new' | 'active'; readonly limit: number; readonly providers: SideProviders },
+  options: {
+    readonly query: string;
+    readonly side: 'old' | 'new' | 'active';
+    readonly limit: number;
+    readonly providers: SideProviders;
+  },
 ): Promise<ServedSearch> {
   const started = performance.now();
   const { side, hits } = await searchTable(ctx, options);

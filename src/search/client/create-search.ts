@@ -4,6 +4,8 @@ import type { SqlFragment } from '../../sql/filter.ts';
 import { metSwap, stateDenied, type TransactionSource } from '../active-model.ts';
 import { openKeyword } from '../keyword/open-keyword.ts';
 import type { KeywordSearch } from '../keyword/types.ts';
+import { createShadow } from '../shadow/create-shadow.ts';
+import type { Shadow, ShadowSettings } from '../shadow/types.ts';
 import { combine } from './combine.ts';
 import { compileFilter, filterFailed } from './compile-filter.ts';
 import { readLayout, type SearchLayout } from './layout.ts';
@@ -21,6 +23,7 @@ import type {
   SearchAnswer,
   SearchClient,
   SearchClientOptions,
+  Served,
   Side,
 } from './types.ts';
 
@@ -53,12 +56,30 @@ export function createSearch<Builder = never>(
     keyword: options.keyword ?? openKeyword({ migration, stateSchema }).search,
     encoders: { old: encoderOf(encoders.old, size), new: encoderOf(encoders.new, size) },
   };
+  const shadow = options.shadow === undefined ? undefined : openShadow(context, options.shadow);
   return {
     query: async (text, request = {}) => {
       const filter = compileFilter(db, request.filter);
-      return answer(context, { ...request, text, filter });
+      return answer({ ...context, shadow }, { ...request, text, filter });
     },
+    shadow,
   };
+}
+
+/** Asks as an application would, but is neither told of nor shadowed itself. */
+function openShadow({ options, ...context }: Context, settings: ShadowSettings): Shadow {
+  const quiet = { ...context, options: { ...options, onServed: undefined } };
+  return createShadow({
+    ...settings,
+    migrationId: options.migration.id,
+    db: context.db,
+    stateSchema: options.stateSchema,
+    ask: async (side, { query, limit, filter, reranked = false }) => {
+      const request = { text: query, limit, filter, mode: side, rerank: reranked };
+      const { hits, milliseconds } = await answer(quiet, request);
+      return { keys: hits.map(({ key }) => key), milliseconds };
+    },
+  });
 }
 
 interface Context {
@@ -67,6 +88,7 @@ interface Context {
   readonly layouts: LayoutCache;
   readonly keyword: KeywordSearch;
   readonly encoders: Readonly<Record<Side, QueryEncoder | undefined>>;
+  readonly shadow?: Shadow | undefined;
 }
 
 interface Request extends Omit<QueryOptions, 'filter'> {
@@ -97,7 +119,8 @@ async function answer(context: Context, request: Request): Promise<SearchAnswer>
   const hits = ranked.slice(0, limit);
   const milliseconds = performance.now() - started;
   const { served } = asked.plan;
-  tell(options, { side: served, query: text, limit, keys: hits.map(({ key }) => key), milliseconds, filter });
+  const keys = hits.map(({ key }) => key);
+  tell(context, { side: served, query: text, limit, keys, milliseconds, filter, reranked: reranker !== undefined });
   return { hits, mode, served, asked: await describe(context, asked), milliseconds };
 }
 
@@ -193,10 +216,8 @@ async function describe({ encoders }: Context, { plan, layout }: Asked): Promise
 }
 
 /** Whoever listens is not waited for, and cannot spoil an answer. */
-function tell(
-  { onServed }: SearchClientOptions,
-  served: Parameters<NonNullable<SearchClientOptions['onServed']>>[0],
-): void {
+function tell({ options: { onServed }, shadow }: Context, served: Served): void {
+  shadow?.offer(served);
   if (onServed === undefined) return;
   void (async () => onServed(served))().catch(() => undefined);
 }

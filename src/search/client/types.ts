@@ -5,6 +5,7 @@ import type { EncodeTexts, NamedEncoder, TransactionSource } from '../active-mod
 import type { Normalisation } from '../fuse.ts';
 import type { KeywordSearch } from '../keyword/types.ts';
 import type { SearchIndex } from '../search-side.ts';
+import type { Shadow, ShadowSettings } from '../shadow/types.ts';
 
 export type Side = 'old' | 'new';
 /** What ranked a row: the vectors of a model, or its words. */
@@ -49,6 +50,8 @@ export interface SearchClientOptions {
   readonly rerank?: { readonly topK?: number; readonly returnTopK?: number; readonly batchSize?: number } | undefined;
   /** Vectors of queries that are kept, per model (1000). */
   readonly cachedQueries?: number | undefined;
+  /** Asks the other side a share of what one side served, in the background, and logs how far they agree: `{ sample: 0.1 }`. */
+  readonly shadow?: ShadowSettings | undefined;
   /** `reembed` unless REEMBED_STATE_SCHEMA says otherwise. */
   readonly stateSchema?: string | undefined;
   /** Called after each answer and never waited for; what it throws is dropped. */
@@ -109,6 +112,8 @@ export interface Served {
   readonly keys: readonly (readonly string[])[];
   readonly milliseconds: number;
   readonly filter: SqlFragment | undefined;
+  /** Whether the reranker put the hits in their order. */
+  readonly reranked: boolean;
 }
 
 export interface SearchClient<Builder = never> {
@@ -119,4 +124,6 @@ export interface SearchClient<Builder = never> {
    *   `old_column_gone`, `keyword_index_missing`; ModelError `model_differs`; DatabaseError `state_denied`, `filter_failed`
    */
   query(text: string, options?: QueryOptions<Builder>): Promise<SearchAnswer>;
+  /** Its counts, and its end: close it when the application stops. Undefined without the option `shadow`. */
+  readonly shadow: Shadow | undefined;
 }

@@ -12,6 +12,8 @@ export interface ServedSearch {
   readonly keys: readonly (readonly string[])[];
   readonly milliseconds: number;
   readonly filter?: SqlFragment | undefined;
+  /** Whether a reranker put the hits in their order. */
+  readonly reranked?: boolean;
 }
 
 /** How much is shadowed, and what is kept of it. */
