@@ -19,6 +19,11 @@ export interface ManualBed {
   readonly old: NamedEncoder;
   /** Embeds each text once, however often it is asked. */
   readonly new: NamedEncoder;
+  /** The same models. */
+  readonly providers: {
+    readonly old: () => Promise<EmbeddingProvider>;
+    readonly new: () => Promise<EmbeddingProvider>;
+  };
   /** 005 and 006. */
   fill(): Promise<void>;
   /** Some rows are as 006 has not come to them yet: those for which the SQL holds. */
@@ -43,6 +48,7 @@ export async function openManualBed(rows: number): Promise<ManualBed> {
     passages,
     old: encoderOf(oldProvider),
     new: encoderOf(remembered),
+    providers: { old: async () => oldProvider, new: async () => remembered },
     async fill() {
       await expand(context());
       const provider = { get: async () => remembered, close: async () => undefined };

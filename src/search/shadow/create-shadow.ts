@@ -6,6 +6,9 @@ import type { ServedSearch, Shadow, ShadowCounts, ShadowOptions } from './types.
 
 type Shadowed = ServedSearch & { readonly side: 'old' | 'new' };
 
+/** What is asked right now is waited for so long at most: an application that stops does not wait for a model that hangs. */
+const CLOSE_WITHIN_MS = 5_000;
+
 const NOTHING_YET: ShadowCounts = {
   ...{ offered: 0, sampled: 0, dropped: 0, failed: 0, compared: 0, logged: 0, unwritten: 0 },
   lastError: undefined,
@@ -75,15 +78,24 @@ class SearchShadow implements Shadow {
   }
 
   async settled(): Promise<void> {
-    if (this.#asking > 0 || this.#waiting.length > 0) {
-      await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
-    }
+    await this.#idle();
     await this.#log.flush();
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#stop();
-    return this.settled();
+    let timer: NodeJS.Timeout | undefined;
+    const tooLong = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_WITHIN_MS);
+    });
+    await Promise.race([this.#idle(), tooLong]);
+    clearTimeout(timer);
+    await this.#log.flush();
+  }
+
+  async #idle(): Promise<void> {
+    if (this.#asking === 0 && this.#waiting.length === 0) return;
+    await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
   #work(): void {

@@ -64,7 +64,7 @@ export interface Shadow {
   offer(served: ServedSearch): void;
   /** Waits until all that was offered is compared and written. */
   settled(): Promise<void>;
-  /** Drops what still waits, writes what is compared. Never rejects. */
+  /** Drops what still waits, gives what is being asked five seconds, and writes what is compared. Never rejects. */
   close(): Promise<void>;
   readonly counts: ShadowCounts;
 }
