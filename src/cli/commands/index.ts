@@ -9,6 +9,7 @@ import { down } from './down.ts';
 import { evaluate } from './evaluate.ts';
 import { finalize } from './finalize.ts';
 import { init } from './init.ts';
+import { keyword } from './keyword.ts';
 import { model } from './model.ts';
 import { pause } from './pause.ts';
 import { plan } from './plan.ts';
@@ -40,6 +41,7 @@ export const commands: readonly Command[] = [
   verify,
   search,
   evaluate,
+  keyword,
   plan,
   doctor,
   model,
