@@ -26,8 +26,17 @@ export { type RoiInput, type RoiReport, reckonRoi } from './plan/roi.ts';
 export type { MigrationPlan } from './plan/types.ts';
 export type { OnProgress, ProgressEvent } from './progress.ts';
 export { createProvider } from './providers/create-provider.ts';
-export { EmbeddingsService, type EmbeddingsSettings, type EncodeOptions } from './providers/embeddings-service.ts';
+export {
+  EmbeddingsService,
+  type EmbeddingsSettings,
+  type EncodeOptions,
+  type RerankTextsOptions,
+} from './providers/embeddings-service.ts';
+export { openReranker } from './providers/open-reranker.ts';
 export type { ProviderOptions } from './providers/provider-options.ts';
+export { type RankedText, rankScores } from './providers/rank-scores.ts';
+export type { Reranker, RerankerFingerprint, RerankOptions } from './providers/reranker.ts';
+export { type RerankerSettings, rerankerSettings } from './providers/reranker-settings.ts';
 export type {
   EmbeddingProvider,
   EmbedOptions,
@@ -41,6 +50,7 @@ export {
   type NamedEncoder,
   withActiveModel,
 } from './search/active-model.ts';
+export { type RerankedHit, type RerankHitsOptions, rerankHits } from './search/rerank.ts';
 export { type SearchOptions, type SearchResult, searchTable } from './search/search.ts';
 export { transactionsOf } from './search/transactions-of.ts';
 export type { MigrationContext } from './state/context.ts';
