@@ -1,6 +1,7 @@
 import type { Distance } from '../config/types.ts';
 import type { Queryable } from '../db/types.ts';
-import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
+import { quoteIdentifier } from '../sql/identifiers.ts';
+import { distanceSql } from '../sql/search-list.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
 import { textSql } from '../sql/text-source.ts';
 import type { SearchSide } from './search-side.ts';
@@ -19,7 +20,6 @@ export interface SearchHit {
 /** `exact` reads every vector; `index` uses the approximate index wherever there is one; `planner` leaves it to Postgres. */
 export type SearchPath = 'exact' | 'index' | 'planner';
 
-const OPERATORS: Readonly<Record<Distance, string>> = { cosine: '<=>', l2: '<->', ip: '<#>' };
 const MAX_EF_SEARCH = 1000;
 
 /** Settings of a search for the rest of the transaction. */
@@ -49,13 +49,12 @@ export async function applySettings(tx: Queryable, settings: Readonly<Record<str
 
 /** Parameters: the vector in text form, the limit. */
 export function nearestSql(target: VectorTarget, distance: Distance): string {
-  const type = quoteQualified(target.vectorSchema, target.vectorType);
-  const operator = `OPERATOR(${quoteIdentifier(target.vectorSchema)}.${OPERATORS[distance]})`;
   const column = `t.${quoteIdentifier(target.column)}`;
+  const by = distanceSql(target, distance, '$1');
   const keys = target.key.map((key, i) => `t.${quoteIdentifier(key.name)}::text AS k${i}`);
   return (
-    `SELECT ${[...keys, `${textSql(target.text, 't')}::text AS text`].join(', ')}, ${column} ${operator} $1::text::${type} AS distance ` +
-    `FROM ${tableSql(target)} t WHERE ${column} IS NOT NULL ORDER BY ${column} ${operator} $1::text::${type} LIMIT $2::bigint`
+    `SELECT ${[...keys, `${textSql(target.text, 't')}::text AS text`].join(', ')}, ${by} AS distance ` +
+    `FROM ${tableSql(target)} t WHERE ${column} IS NOT NULL ORDER BY ${by} LIMIT $2::bigint`
   );
 }
 

@@ -10,6 +10,8 @@ export interface RerankHitsOptions<Hit> {
   readonly topK?: number | undefined;
   /** Hits that are returned (20); `RETURN_TOP_K`. */
   readonly returnTopK?: number | undefined;
+  /** Pairs an inference batch at most; the reranker's own choice unless said. */
+  readonly batchSize?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -26,7 +28,7 @@ export interface RerankedHit<Hit> {
  */
 export async function rerankHits<Hit>(
   hits: readonly Hit[],
-  { query, reranker, textOf, topK = 200, returnTopK = 20, signal }: RerankHitsOptions<Hit>,
+  { query, reranker, textOf, topK = 200, returnTopK = 20, batchSize, signal }: RerankHitsOptions<Hit>,
 ): Promise<RerankedHit<Hit>[]> {
   const read: { readonly hit: Hit; readonly text: string }[] = [];
   const unread: Hit[] = [];
@@ -38,7 +40,7 @@ export async function rerankHits<Hit>(
   const scores = await reranker.score(
     query,
     read.map(({ text }) => text),
-    { signal },
+    { batchSize, signal },
   );
   const ranked = rankScores(scores).flatMap(({ index, score }) => {
     const entry = read[index];

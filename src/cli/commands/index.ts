@@ -8,6 +8,7 @@ import { doctor } from './doctor.ts';
 import { down } from './down.ts';
 import { finalize } from './finalize.ts';
 import { init } from './init.ts';
+import { keyword } from './keyword.ts';
 import { model } from './model.ts';
 import { pause } from './pause.ts';
 import { plan } from './plan.ts';
@@ -38,6 +39,7 @@ export const commands: readonly Command[] = [
   status,
   verify,
   search,
+  keyword,
   plan,
   doctor,
   model,
