@@ -7,11 +7,13 @@ import type { MigrationContext } from '../state/context.ts';
 import { storeEvaluation } from '../state/evaluations.ts';
 import { upgradeState } from '../state/state-version.ts';
 import { checkOldModel } from './check-old-model.ts';
+import { runChecks } from './checks/run-checks.ts';
+import type { CheckOptions } from './checks/types.ts';
 import { compareSides, pickExamples } from './compare-sides.ts';
 import { countRows, readEvaluationClock } from './count-rows.ts';
 import { criterionOf, heedChecks } from './decide.ts';
 import { loadQueries, type QuerySource } from './load-queries.ts';
-import { measureSides } from './measure-sides.ts';
+import { type MeasuredSide, measureSides } from './measure-sides.ts';
 import { comparedColumns, type EvaluatedSide, readSides, type SideReranker } from './sides.ts';
 import { reportOf } from './stored-report.ts';
 import type { EvaluationCheck, EvaluationResult, SideComparison } from './types.ts';
@@ -32,6 +34,8 @@ export interface EvaluateSidesOptions {
   readonly minGain?: number | undefined;
   /** Also the new vectors behind it; the verdict is then about those. */
   readonly reranker?: SideReranker | undefined;
+  /** What the quick checks look at, false for none; a check that fails stands against a GO. */
+  readonly checks?: Omit<CheckOptions, 'providers' | 'seed' | 'hits'> | false | undefined;
   /** Keeps the verdict in the state, for the gate and `status` (true). */
   readonly store?: boolean;
 }
@@ -61,11 +65,12 @@ async function evaluateInOneState(ctx: MigrationContext, options: EvaluateSidesO
   if (rows.common === 0 || !hasColumn(columns)) throw nothingToCompare(ctx, sides, rows.sides);
   const { queries, counts } = await loadQueries(ctx, options.queries, columns, { sample, seed });
   if (queries.length === 0) throw noQueryLeft(counts.source, counts.withoutRow);
-  const checks = await runOwnChecks(ctx, sides, seed);
+  const oldModel = await checkOldModel(ctx, sides[0], seed);
   const texts = queries.map(({ query }) => query);
   const encode = ({ search, open }: EvaluatedSide) => queryVectors(texts, search, { [search.side]: open }, ctx.signal);
   const filter = rows.restricted ? { parts: [commonRowsSql(columns)], params: [] } : undefined;
   const measured = await measureSides(ctx, { sides, queries, k, filter, rows, encode });
+  const checks = [...(oldModel === undefined ? [] : [oldModel]), ...(await runAllChecks(ctx, options, measured))];
   const criterion = criterionOf(tolerance, minGain);
   const [first, ...others] = measured;
   const comparisons = others.map((other): SideComparison => {
@@ -94,14 +99,18 @@ function hasColumn(columns: readonly ComparedColumn[]): columns is readonly [Com
   return columns.length > 0;
 }
 
-async function runOwnChecks(
+/** The quick checks, with what the same queries found on both sides. */
+async function runAllChecks(
   ctx: MigrationContext,
-  sides: readonly EvaluatedSide[],
-  seed: number,
-): Promise<EvaluationCheck[]> {
-  const [first] = sides;
-  const check = first === undefined ? undefined : await checkOldModel(ctx, first, seed);
-  return check === undefined ? [] : [check];
+  { checks = {}, providers, seed = DEFAULT_SEED }: EvaluateSidesOptions,
+  measured: readonly MeasuredSide[],
+): Promise<readonly EvaluationCheck[]> {
+  if (checks === false) return [];
+  const similarities = (name: 'old' | 'new') =>
+    measured.find((side) => side.name === name && side.distance === 'cosine')?.answers.map(({ scores }) => scores);
+  const [old, fresh] = [similarities('old'), similarities('new')];
+  const hits = old === undefined || fresh === undefined ? undefined : { old, new: fresh };
+  return runChecks(ctx, { ...checks, providers, seed, hits });
 }
 
 /** A role that may only read gets its verdict all the same. */

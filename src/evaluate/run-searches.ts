@@ -11,6 +11,8 @@ import type { SideReranker } from './sides.ts';
 export interface Answer {
   /** `keyId` of the rows, best first. */
   readonly ranking: readonly string[];
+  /** One a row: cosine similarity, or what the side's distance or the reranker makes of it; more is nearer. */
+  readonly scores: readonly number[];
   readonly milliseconds: number;
 }
 
@@ -31,7 +33,11 @@ const SEARCHES_A_TRANSACTION = 20;
 /** Asks one side all queries, one after the other, as a single client would. */
 export async function runSearches(ctx: MigrationContext, run: SearchRun): Promise<Answer[]> {
   const timed = await searchTimed(ctx, run, run.depth);
-  return timed.map(({ hits, milliseconds }) => ({ ranking: hits.map(({ key }) => keyId(key)), milliseconds }));
+  return timed.map(({ hits, milliseconds }) => ({
+    ranking: hits.map(({ key }) => keyId(key)),
+    scores: hits.map(({ score }) => score),
+    milliseconds,
+  }));
 }
 
 /** The same with the first `topK` hits put in order by a reranker. */
@@ -48,9 +54,14 @@ export async function runReranked(
     const started = performance.now();
     const texts = hits.map(({ text }) => text ?? '');
     const scores = texts.length === 0 ? [] : await model.score(queries[i] ?? '', texts, { signal: ctx.signal });
-    const order = hits.map((_, position) => position).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0));
-    const ranking = order.slice(0, run.depth).map((position) => keyId(hits[position]?.key ?? []));
-    answers.push({ ranking, milliseconds: milliseconds + performance.now() - started });
+    const scored = hits.map(({ key }, position) => ({ id: keyId(key), score: scores[position] ?? 0 }));
+    const best = scored.sort((a, b) => b.score - a.score).slice(0, run.depth);
+    const ranking = best.map(({ id }) => id);
+    answers.push({
+      ranking,
+      scores: best.map(({ score }) => score),
+      milliseconds: milliseconds + performance.now() - started,
+    });
   }
   return answers;
 }

@@ -2,15 +2,20 @@ import { ConfigError } from '../errors.ts';
 import { type EvaluateSidesOptions, evaluateSides } from '../evaluate/evaluate-sides.ts';
 import type { QuerySource } from '../evaluate/load-queries.ts';
 import type { EvaluationResult } from '../evaluate/types.ts';
+import { openReranker } from '../providers/open-reranker.ts';
+import type { Reranker } from '../providers/reranker.ts';
+import { rerankerSettings } from '../providers/reranker-settings.ts';
 import type { SideProviders } from '../search/search.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { lazyProvider } from './provider.ts';
 
-export interface EvaluateOptions extends Omit<EvaluateSidesOptions, 'queries' | 'providers'> {
+export interface EvaluateOptions extends Omit<EvaluateSidesOptions, 'queries' | 'providers' | 'reranker'> {
   /** What `REEMBED_QUERIES` or `REEMBED_KNOWN_ITEM` names unless given. */
   readonly queries?: QuerySource | undefined;
   /** Models that outlive this call; those of the definition are opened and closed unless given. */
   readonly providers?: SideProviders | undefined;
+  /** Also the new vectors behind the reranker of the environment (`RERANK_*`), or behind the one that is given; the verdict is then about those. */
+  readonly rerank?: boolean | Reranker | undefined;
 }
 
 /**
@@ -27,17 +32,25 @@ export async function evaluate(ctx: MigrationContext, options: EvaluateOptions =
   const fresh = lazyProvider(ctx, definition);
   const old = definition.from === undefined ? undefined : lazyProvider(ctx, definition.from);
   const own: SideProviders = { new: () => fresh.get(), old: old && (() => old.get()) };
+  const { rerank = false, providers, ...rest } = options;
+  const reranker = rerank === true ? await openConfigured(ctx) : rerank;
   try {
-    const { providers } = options;
     return await evaluateSides(ctx, {
-      ...options,
+      ...rest,
       queries,
+      reranker: reranker === false ? undefined : { model: reranker, topK: ctx.runtime.reranking.topK },
       providers: { new: providers?.new ?? own.new, old: providers?.old ?? own.old },
     });
   } finally {
+    if (rerank === true && reranker !== false) await reranker.close();
     await fresh.close();
     await old?.close();
   }
+}
+
+function openConfigured({ runtime, onProgress }: MigrationContext): Promise<Reranker> {
+  const onNotice = (message: string): void => onProgress({ kind: 'notice', message });
+  return openReranker({ ...rerankerSettings(runtime), onNotice });
 }
 
 /** What the environment names; undefined where it names nothing. */

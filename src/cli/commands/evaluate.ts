@@ -12,10 +12,11 @@ export const evaluate = defineCommand({
   flags: evaluateFlags,
   run: async (flags, cli) => {
     const { evaluate: evaluateMigration } = await import('../../steps/evaluate.ts');
-    const { k, sample, seed, tolerance, minGain } = flags;
+    const { k, sample, seed, tolerance, minGain, rerank } = flags;
+    const checks = flags.checks && { pairs: flags.pairs, pairLimit: flags.pairLimit, thresholds: flags.threshold };
     const queries = querySource(flags);
     const result = await withMigration(flags, cli, (ctx) =>
-      evaluateMigration(ctx, { queries, k, sample, seed, tolerance, minGain }),
+      evaluateMigration(ctx, { queries, k, sample, seed, tolerance, minGain, rerank, checks }),
     );
     const { evaluationText } = await import('../../reports/evaluation-report.ts');
     await writeReport(result, flags, cli);
