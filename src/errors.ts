@@ -6,6 +6,7 @@ export type Step =
   | 'cut-over'
   | 'sync'
   | 'finalize'
+  | 'keyword'
   | 'backup'
   | 'restore'
   | 'inspect';

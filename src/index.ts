@@ -9,9 +9,13 @@ export { connectDatabase } from './db/connect.ts';
 export { type EmbeddedOptions, startEmbedded } from './db/embedded.ts';
 export type { ConnectionSettings, Database, EmbeddedServer, Queryable } from './db/types.ts';
 export * from './errors.ts';
+export type { QuerySource } from './evaluate/load-queries.ts';
+export type { EvaluationQuery } from './evaluate/queries/types.ts';
+export type { EvaluationCheck, EvaluationResult, Verdict } from './evaluate/types.ts';
 export { type DoctorCheck, type DoctorOptions, type DoctorReport, doctor } from './inspect/doctor.ts';
 export { readFacts, type TableFacts } from './inspect/facts.ts';
 export type { Finding } from './inspect/finding.ts';
+export { type KeywordStatus, readKeywordStatus } from './inspect/keyword-status.ts';
 export { type DependentsReport, listDependents } from './inspect/list-dependents.ts';
 export { type PreflightReport, preflight } from './inspect/preflight.ts';
 export { readStatus, type Status } from './inspect/status.ts';
@@ -26,8 +30,17 @@ export { type RoiInput, type RoiReport, reckonRoi } from './plan/roi.ts';
 export type { MigrationPlan } from './plan/types.ts';
 export type { OnProgress, ProgressEvent } from './progress.ts';
 export { createProvider } from './providers/create-provider.ts';
-export { EmbeddingsService, type EmbeddingsSettings, type EncodeOptions } from './providers/embeddings-service.ts';
+export {
+  EmbeddingsService,
+  type EmbeddingsSettings,
+  type EncodeOptions,
+  type RerankTextsOptions,
+} from './providers/embeddings-service.ts';
+export { openReranker } from './providers/open-reranker.ts';
 export type { ProviderOptions } from './providers/provider-options.ts';
+export { type RankedText, rankScores } from './providers/rank-scores.ts';
+export type { Reranker, RerankerFingerprint, RerankOptions } from './providers/reranker.ts';
+export { type RerankerSettings, rerankerSettings } from './providers/reranker-settings.ts';
 export type {
   EmbeddingProvider,
   EmbedOptions,
@@ -41,17 +54,39 @@ export {
   type NamedEncoder,
   withActiveModel,
 } from './search/active-model.ts';
+export { createSearch } from './search/client/create-search.ts';
+export type {
+  Filter,
+  KnexTransactions,
+  LazyEncoder,
+  QueryOptions,
+  SearchAnswer,
+  SearchClient,
+  SearchClientHit,
+  SearchClientOptions,
+  SearchMode,
+  Served,
+} from './search/client/types.ts';
+export { type Keyword, type OpenKeywordOptions, openKeyword } from './search/keyword/open-keyword.ts';
+export type { KeywordHit, KeywordResult, KeywordSearch, KeywordSearchOptions } from './search/keyword/types.ts';
+export { type RerankedHit, type RerankHitsOptions, rerankHits } from './search/rerank.ts';
 export { type SearchOptions, type SearchResult, searchTable } from './search/search.ts';
 export { transactionsOf } from './search/transactions-of.ts';
+export { type KnexLike, transactionsOfKnex } from './search/transactions-of-knex.ts';
+export { type SqlFragment, where } from './sql/filter.ts';
 export type { MigrationContext } from './state/context.ts';
 export type { SavedBackup } from './state/records.ts';
 export type { ThrottleLook } from './state/throttle-look.ts';
 export { type CutOverResult, cutOver } from './steps/cut-over.ts';
+export { type EvaluateOptions, evaluate } from './steps/evaluate.ts';
 export { type ExpandResult, expand } from './steps/expand.ts';
 export { type FillOptions, type FillResult, fill } from './steps/fill.ts';
 export { type BackupOptions, backup, type FinalizeResult, finalize } from './steps/finalize.ts';
 export { type InitOptions, type InitPlace, type InitResult, init } from './steps/init/init.ts';
 export { initReverse, type ReverseOptions } from './steps/init/init-reverse.ts';
+export { buildKeyword, type KeywordBuildOptions, type KeywordBuildResult } from './steps/keyword-build.ts';
+export { dropKeyword, type KeywordDropResult } from './steps/keyword-drop.ts';
+export { refreshKeyword } from './steps/keyword-refresh.ts';
 export { type OpenedMigration, type OpenMigrationOptions, openMigration } from './steps/open-migration.ts';
 export { type PauseResult, pause, type ResumeResult, resume } from './steps/pause.ts';
 export { type PlanMigrationOptions, planMigration } from './steps/plan-migration.ts';

@@ -120,6 +120,19 @@ async function readServedModel(
   }
 }
 
+/** For whoever reads more of the state than one table. */
+export function stateDenied(stateSchema: string, cause: unknown): DatabaseError {
+  const s = quoteIdentifier(stateSchema);
+  return new DatabaseError(
+    'state_denied',
+    `This role may not search by the state in schema ${s}: ${messageOf(cause)}.`,
+    {
+      hint: `Run "GRANT USAGE ON SCHEMA ${s} TO <role>; GRANT SELECT ON ${s}.migrations, ${s}.models, ${s}.quarantine TO <role>;", and let the role read the table itself.`,
+      cause,
+    },
+  );
+}
+
 function deniedOr(cause: unknown, stateSchema: string, table: string, what: string): unknown {
   if (sqlStateOf(cause) !== SQLSTATE.insufficientPrivilege) return cause;
   return new DatabaseError('state_denied', `This role may not read ${table}, which ${what}.`, {
@@ -184,7 +197,7 @@ export function isStalePlan(error: unknown): boolean {
 }
 
 /** What a swap looks like to a request that it overtook. */
-function metSwap(error: unknown): boolean {
+export function metSwap(error: unknown): boolean {
   if (error instanceof DatabaseError && error.code === 'active_model_changed') return true;
   if (isStalePlan(error)) return true;
   switch (sqlStateOf(error)) {

@@ -1,6 +1,8 @@
 import type { Distance } from '../config/types.ts';
 import type { Queryable } from '../db/types.ts';
-import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
+import { fragmentSql, type SqlFragment } from '../sql/filter.ts';
+import { quoteIdentifier } from '../sql/identifiers.ts';
+import { distanceSql } from '../sql/search-list.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
 import { textSql } from '../sql/text-source.ts';
 import type { SearchSide } from './search-side.ts';
@@ -19,7 +21,6 @@ export interface SearchHit {
 /** `exact` reads every vector; `index` uses the approximate index wherever there is one; `planner` leaves it to Postgres. */
 export type SearchPath = 'exact' | 'index' | 'planner';
 
-const OPERATORS: Readonly<Record<Distance, string>> = { cosine: '<=>', l2: '<->', ip: '<#>' };
 const MAX_EF_SEARCH = 1000;
 
 /** Settings of a search for the rest of the transaction. */
@@ -47,15 +48,14 @@ export async function applySettings(tx: Queryable, settings: Readonly<Record<str
   }
 }
 
-/** Parameters: the vector in text form, the limit. */
-export function nearestSql(target: VectorTarget, distance: Distance): string {
-  const type = quoteQualified(target.vectorSchema, target.vectorType);
-  const operator = `OPERATOR(${quoteIdentifier(target.vectorSchema)}.${OPERATORS[distance]})`;
+/** Parameters: the vector in text form, the limit, then the filter's; in its SQL the table is `t`. */
+export function nearestSql(target: VectorTarget, distance: Distance, filter?: SqlFragment): string {
   const column = `t.${quoteIdentifier(target.column)}`;
+  const by = distanceSql(target, distance, '$1');
   const keys = target.key.map((key, i) => `t.${quoteIdentifier(key.name)}::text AS k${i}`);
   return (
-    `SELECT ${[...keys, `${textSql(target.text, 't')}::text AS text`].join(', ')}, ${column} ${operator} $1::text::${type} AS distance ` +
-    `FROM ${tableSql(target)} t WHERE ${column} IS NOT NULL ORDER BY ${column} ${operator} $1::text::${type} LIMIT $2::bigint`
+    `SELECT ${[...keys, `${textSql(target.text, 't')}::text AS text`].join(', ')}, ${by} AS distance ` +
+    `FROM ${tableSql(target)} t WHERE ${column} IS NOT NULL${filter === undefined ? '' : ` AND (${fragmentSql(filter, 3)})`} ORDER BY ${by} LIMIT $2::bigint`
   );
 }
 
@@ -65,10 +65,12 @@ export async function nearest(
   side: Pick<SearchSide, 'target' | 'distance'>,
   vector: ArrayLike<number>,
   limit: number,
+  filter?: SqlFragment,
 ): Promise<SearchHit[]> {
-  const { rows } = await tx.query<Record<string, unknown>>(nearestSql(side.target, side.distance), [
+  const { rows } = await tx.query<Record<string, unknown>>(nearestSql(side.target, side.distance, filter), [
     vectorLiteral(vector),
     limit,
+    ...(filter?.params ?? []),
   ]);
   return rows.map((row) => {
     const distance = Number(row.distance);

@@ -7,7 +7,7 @@ import { parseIndexDefinition } from '../sql/index-definition.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import type { TextSource } from '../sql/text-source.ts';
 import { defaultProbes, distanceOf } from '../sql/vector-index.ts';
-import type { MigrationContext } from '../state/context.ts';
+import type { StateContext } from '../state/context.ts';
 import { readModel, type StoredFingerprint } from '../state/models.ts';
 import { readText } from '../state/read-text.ts';
 import type { MigrationRecord } from '../state/records.ts';
@@ -42,7 +42,7 @@ const DEFAULT_EF_SEARCH = 40;
  *
  * @throws PreflightError `not_expanded` for the new side before 005, `old_column_gone` for the old one after it was dropped
  */
-export async function readSearchSide(ctx: MigrationContext, wanted: 'old' | 'new' | 'active'): Promise<SearchSide> {
+export async function readSearchSide(ctx: StateContext, wanted: 'old' | 'new' | 'active'): Promise<SearchSide> {
   const stored = await findRecord(ctx);
   const table =
     stored === undefined
@@ -67,7 +67,7 @@ export async function readSearchSide(ctx: MigrationContext, wanted: 'old' | 'new
 }
 
 async function targetOf(
-  ctx: MigrationContext,
+  ctx: StateContext,
   side: 'old' | 'new',
   record: MigrationRecord | undefined,
   table: TableInfo,
@@ -90,12 +90,7 @@ async function targetOf(
   });
 }
 
-function untouchedTarget(
-  ctx: MigrationContext,
-  table: TableInfo,
-  vectorSchema: string,
-  text: TextSource,
-): VectorTarget {
+function untouchedTarget(ctx: StateContext, table: TableInfo, vectorSchema: string, text: TextSource): VectorTarget {
   const { definition, runtime } = ctx;
   const column = table.columns.find((candidate) => candidate.name === definition.column);
   return {
@@ -131,7 +126,7 @@ function searchIndex(index: AnnIndex, record: MigrationRecord | undefined): Sear
 }
 
 /** Before 007 the new column has no index: it will get the distance of the old one. */
-function oldDistance(ctx: MigrationContext, table: TableInfo): Distance | undefined {
+function oldDistance(ctx: StateContext, table: TableInfo): Distance | undefined {
   return annIndexesOn(table, ctx.definition.column)[0]?.distance;
 }
 

@@ -14,6 +14,11 @@ export interface MigrationContext {
   readonly knexLock?: string;
 }
 
+/** The part of a context that reading the state takes. */
+export interface StateContext extends Pick<MigrationContext, 'db' | 'definition'> {
+  readonly runtime: Pick<RuntimeSettings, 'stateSchema'>;
+}
+
 /** Throws at a place where stopping loses nothing. @throws InterruptedError */
 export function throwIfStopped(ctx: Pick<MigrationContext, 'signal'>, step: Step): void {
   if (ctx.signal?.aborted !== true) return;

@@ -12,9 +12,9 @@ export function qualityTables(schema: string): string[] {
     `CREATE INDEX ON ${schema}.shadow_searches (migration_id, at)`,
     `CREATE TABLE ${schema}.keyword_corpora (
        migration_id text PRIMARY KEY REFERENCES ${schema}.migrations ON DELETE CASCADE, language text NOT NULL, index_name text NOT NULL,
-       documents bigint NOT NULL, tokens bigint NOT NULL, counted_at timestamptz NOT NULL)`,
+       documents bigint, tokens bigint, counted_at timestamptz, generation integer NOT NULL, counting integer)`,
     `CREATE TABLE ${schema}.keyword_terms (
-       migration_id ${ofMigration}, term text NOT NULL, documents bigint NOT NULL, PRIMARY KEY (migration_id, term))`,
+       migration_id ${ofMigration}, generation integer NOT NULL, term text NOT NULL, documents bigint NOT NULL, PRIMARY KEY (migration_id, generation, term))`,
   ];
 }
 

@@ -3,7 +3,7 @@ import type { TableInfo, VectorExtension } from '../db/catalog-types.ts';
 import type { Queryable } from '../db/types.ts';
 import { PreflightError } from '../errors.ts';
 import { provenanceOf, type VectorTarget } from '../sql/target.ts';
-import type { MigrationContext } from './context.ts';
+import type { MigrationContext, StateContext } from './context.ts';
 import { type MigrationRecord, readRecord } from './records.ts';
 import { stateExists } from './schema.ts';
 import { followText } from './text-column.ts';
@@ -23,7 +23,7 @@ export interface ResolveOptions {
 }
 
 /** The record of this migration, or undefined where 005 has not run, or its state was dropped. */
-export async function findRecord(ctx: MigrationContext, db: Queryable = ctx.db): Promise<MigrationRecord | undefined> {
+export async function findRecord(ctx: StateContext, db: Queryable = ctx.db): Promise<MigrationRecord | undefined> {
   const { stateSchema } = ctx.runtime;
   if (!(await stateExists(db, stateSchema))) return undefined;
   return readRecord(db, stateSchema, ctx.definition.id);

@@ -6,8 +6,10 @@ import { bench } from './bench.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
+import { evaluate } from './evaluate.ts';
 import { finalize } from './finalize.ts';
 import { init } from './init.ts';
+import { keyword } from './keyword.ts';
 import { model } from './model.ts';
 import { pause } from './pause.ts';
 import { plan } from './plan.ts';
@@ -38,6 +40,8 @@ export const commands: readonly Command[] = [
   status,
   verify,
   search,
+  evaluate,
+  keyword,
   plan,
   doctor,
   model,

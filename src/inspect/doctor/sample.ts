@@ -6,7 +6,7 @@ import { tableSql, type VectorTarget } from '../../sql/target.ts';
 import { seededOrderSql } from '../stored-vectors.ts';
 import type { Examined } from './look.ts';
 
-/** Rows that are looked at, unless all are asked for. */
+/** Rows that are looked at, unless all or another number are asked for. */
 const SAMPLE_ROWS = 1_000;
 /** Pages of the table that are read for them: 64 MB. A smaller table is read whole. */
 const SAMPLE_PAGES = 8_192;
@@ -24,7 +24,7 @@ export interface SampledRows {
  */
 export async function sampleRows(
   tx: Queryable,
-  { full, seed }: Pick<Examined, 'full' | 'seed'>,
+  { full, seed, rows = SAMPLE_ROWS }: Pick<Examined, 'full' | 'seed'> & { readonly rows?: number },
   target: VectorTarget,
   where: string,
 ): Promise<SampledRows> {
@@ -37,7 +37,7 @@ export async function sampleRows(
     sql:
       `(SELECT ${columns} FROM ${tableSql(target)} t TABLESAMPLE SYSTEM ($3::float4) REPEATABLE ($4::float8) ` +
       `WHERE ${where} ORDER BY ${seededOrderSql(target)} LIMIT $2::bigint) t`,
-    params: [String(seed), SAMPLE_ROWS, 100 * share, seed],
+    params: [String(seed), rows, 100 * share, seed],
   };
 }
 
