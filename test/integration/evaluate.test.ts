@@ -193,7 +193,12 @@ describe('what cannot be measured', () => {
         .map(({ title }) => title)
         .join('\n'),
     );
-    const result = await evaluate(chain.context(UP), { queries: { file }, providers: upwards, store: false, checks: false });
+    const result = await evaluate(chain.context(UP), {
+      queries: { file },
+      providers: upwards,
+      store: false,
+      checks: false,
+    });
     expect(result).toMatchObject({ verdict: 'inconclusive', queries: { used: 5, labelled: 0 } });
     expect(result.comparisons[0]?.overlap).toBeGreaterThan(0);
     expect(result.sides[0]?.exact.metrics).toBeUndefined();

@@ -16,6 +16,7 @@ import { plan } from './plan.ts';
 import { restore } from './restore.ts';
 import { resume } from './resume.ts';
 import { rollback } from './rollback.ts';
+import { route } from './route.ts';
 import { search } from './search.ts';
 import { status } from './status.ts';
 import { swap } from './swap.ts';
@@ -41,6 +42,7 @@ export const commands: readonly Command[] = [
   verify,
   search,
   evaluate,
+  route,
   keyword,
   plan,
   doctor,
