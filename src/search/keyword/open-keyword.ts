@@ -63,12 +63,26 @@ export function openKeyword(options: OpenKeywordOptions): Keyword {
     if (!Number.isInteger(limit) || limit < 1) throw new RangeError(`limit is a whole number from 1, got ${limit}`);
     // A NUL is no part of any text in Postgres, and refused as a parameter.
     const text = query.replaceAll('\u0000', ' ');
-    const place = await placeNow(tx);
-    if (options.extension !== undefined) return askExtension(tx, place, text, wanted, options.extension);
-    if (place.index !== 'ready') return scan(tx, place, text, wanted);
-    return searchIndex(tx, place, text, wanted, { ...options, stateSchema });
+    try {
+      return await answer(tx, await placeNow(tx), text, wanted, { ...options, stateSchema });
+    } catch (error) {
+      // What was known of the catalog may be what was wrong: a retry looks anew.
+      known = undefined;
+      throw error;
+    }
   };
   return { explain, search: async (tx, query, wanted) => (await explain(tx, query, wanted)).hits };
+}
+
+async function answer(
+  tx: Queryable,
+  place: KeywordPlace,
+  query: string,
+  wanted: KeywordSearchOptions,
+  options: OpenKeywordOptions & { readonly stateSchema: string },
+): Promise<KeywordResult> {
+  if (options.extension !== undefined) return askExtension(tx, place, query, wanted, options.extension);
+  return place.index === 'ready' ? searchIndex(tx, place, query, wanted, options) : scan(tx, place, query, wanted);
 }
 
 async function askExtension(
