@@ -5,6 +5,7 @@ import { readKeywordStatus } from '../../src/inspect/keyword-status.ts';
 import { type OpenKeywordOptions, openKeyword } from '../../src/search/keyword/open-keyword.ts';
 import type { KeywordResult, KeywordSearchOptions } from '../../src/search/keyword/types.ts';
 import { where } from '../../src/sql/filter.ts';
+import { addToCount, beginCount } from '../../src/state/keyword.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
@@ -161,7 +162,15 @@ describe('keyword search', () => {
       language: 'pg_catalog.english',
       counting: false,
     });
+    // A count that was killed, or is still at it: searches go on with the one before, and the later one is the one that counts.
+    const corpus = { language: 'pg_catalog.english', indexName: 'reembed_words_words_english' };
+    const earlier = await beginCount(chain.db, 'reembed', 'words', corpus);
+    const add = () => chain.db.transaction((tx) => addToCount(tx, 'reembed', earlier, new Map([['wombat', 60]])));
+    await add();
+    expect(await readKeywordStatus(ctx)).toMatchObject({ documents: 60, counting: true });
+    expect(await ask('wombat vacuum')).toEqual(before);
     expect(await refreshKeyword(ctx)).toMatchObject({ documents: 62 });
+    expect((await refusal(add())).code).toBe('keyword_recounted');
     const after = await ask('wombat vacuum');
     expect(ids(after)).toEqual(ids(before));
     // A word that is known in one row weighs less than one that was in none.
