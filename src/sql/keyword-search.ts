@@ -103,7 +103,8 @@ export function scanSearchSql(target: KeywordTarget, search: ScanSearch): Statem
   const text = [
     `WITH asked AS MATERIALIZED (SELECT pg_catalog.array_agg(u.lexeme) AS lexemes, pg_catalog.array_agg(pg_catalog.cardinality(u.positions)) AS times`,
     `  FROM pg_catalog.unnest(pg_catalog.to_tsvector(${language}::text::pg_catalog.regconfig, ${query}::text)) u),`,
-    `documents AS MATERIALIZED (SELECT d.*, w.* FROM (`,
+    // Not d.*: with `words` among them each text would be taken apart twice.
+    `documents AS MATERIALIZED (SELECT ${names.map((name) => `d.${name}`).join(', ')}, d.text, d.wanted, w.* FROM (`,
     `    SELECT ${keys}, ${textSql(target.text, 't')}::pg_catalog.text AS text, (true${where}) AS wanted, ${wordsSql(target.language, target.text, 't')} AS words FROM ${tableSql(target)} t) d`,
     `  CROSS JOIN asked a CROSS JOIN LATERAL (SELECT pg_catalog.sum(pg_catalog.cardinality(u.positions))::float8 AS length,`,
     `    pg_catalog.array_agg(pg_catalog.cardinality(u.positions)::float8) FILTER (WHERE p.place IS NOT NULL) AS counts,`,
@@ -158,7 +159,7 @@ function numbersOf(values: readonly number[]): string {
 }
 
 /** ` AND …` over a row `t`, whose columns the filter may name alone. */
-function conditionsSql({ filter, withoutVector }: KeywordConditions, params: unknown[]): string {
+export function conditionsSql({ filter, withoutVector }: KeywordConditions, params: unknown[]): string {
   const conditions: string[] = [];
   if (filter !== undefined) {
     conditions.push(`(${fragmentSql(filter, params.length + 1)})`);
@@ -168,7 +169,8 @@ function conditionsSql({ filter, withoutVector }: KeywordConditions, params: unk
   return conditions.map((condition) => ` AND ${condition}`).join('');
 }
 
-function parameters(): { readonly params: unknown[]; readonly add: (value: unknown) => string } {
+/** Collects a statement's parameters: `add` gives the place of a value. */
+export function parameters(): { readonly params: unknown[]; readonly add: (value: unknown) => string } {
   const params: unknown[] = [];
   return { params, add: (value) => `$${params.push(value)}` };
 }
