@@ -2,6 +2,7 @@ import { readTable, readVectorExtension } from '../db/catalog.ts';
 import type { TableInfo, VectorExtension } from '../db/catalog-types.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
+import { readLastEvaluation } from '../state/evaluations.ts';
 import { readModel } from '../state/models.ts';
 import { readOwnerSession } from '../state/owner-session.ts';
 import { type Pause, readHold } from '../state/pause.ts';
@@ -66,6 +67,8 @@ export interface Status {
   /** What the last run saw of the database's health, each signal with its source and limit; null where none has looked. */
   readonly throttle: ThrottleLook | null;
   readonly backups: readonly SavedBackup[];
+  /** The last one of `reembed evaluate` or of 007; null where there is none. */
+  readonly evaluation: { readonly at: string; readonly verdict: string; readonly summary: string } | null;
   /** At services, in all runs of this migration; null where nothing was. */
   readonly spent: SpentUsage | null;
   /** Newest first. */
@@ -118,6 +121,7 @@ export async function readStatus(ctx: MigrationContext): Promise<Status> {
     paused: hold?.pause ?? null,
     throttle: hold?.throttle ?? null,
     backups: seen.record?.backups ?? [],
+    evaluation: hasState ? await lastEvaluation(ctx) : null,
     spent: (hasState ? await readUsage(ctx) : undefined) ?? null,
     lastEvents: hasState ? await listEvents(db, runtime.stateSchema, definition.id, SHOWN_EVENTS) : [],
     warnings: seen.warnings,
@@ -202,6 +206,13 @@ async function missingOld(
   // With provenance cleared the vector is cleared as well: IS NULL tells both.
   const tally = await tallyRows(ctx.db, { ...old, provenance: undefined }, null, undefined);
   return tally.pending;
+}
+
+async function lastEvaluation({ db, definition, runtime }: MigrationContext): Promise<Status['evaluation']> {
+  const last = await readLastEvaluation(db, runtime.stateSchema, definition.id);
+  if (last === undefined) return null;
+  const { at, verdict, report } = last;
+  return { at, verdict, summary: String((report as { readonly summary?: unknown }).summary ?? verdict) };
 }
 
 async function currentLease(ctx: MigrationContext): Promise<Status['lease']> {

@@ -1,5 +1,6 @@
 import type { Distance } from '../config/types.ts';
 import type { Queryable } from '../db/types.ts';
+import { fragmentSql, type SqlFragment } from '../sql/filter.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import { distanceSql } from '../sql/search-list.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
@@ -47,14 +48,14 @@ export async function applySettings(tx: Queryable, settings: Readonly<Record<str
   }
 }
 
-/** Parameters: the vector in text form, the limit. */
-export function nearestSql(target: VectorTarget, distance: Distance): string {
+/** Parameters: the vector in text form, the limit, then the filter's; in its SQL the table is `t`. */
+export function nearestSql(target: VectorTarget, distance: Distance, filter?: SqlFragment): string {
   const column = `t.${quoteIdentifier(target.column)}`;
   const by = distanceSql(target, distance, '$1');
   const keys = target.key.map((key, i) => `t.${quoteIdentifier(key.name)}::text AS k${i}`);
   return (
     `SELECT ${[...keys, `${textSql(target.text, 't')}::text AS text`].join(', ')}, ${by} AS distance ` +
-    `FROM ${tableSql(target)} t WHERE ${column} IS NOT NULL ORDER BY ${by} LIMIT $2::bigint`
+    `FROM ${tableSql(target)} t WHERE ${column} IS NOT NULL${filter === undefined ? '' : ` AND (${fragmentSql(filter, 3)})`} ORDER BY ${by} LIMIT $2::bigint`
   );
 }
 
@@ -64,10 +65,12 @@ export async function nearest(
   side: Pick<SearchSide, 'target' | 'distance'>,
   vector: ArrayLike<number>,
   limit: number,
+  filter?: SqlFragment,
 ): Promise<SearchHit[]> {
-  const { rows } = await tx.query<Record<string, unknown>>(nearestSql(side.target, side.distance), [
+  const { rows } = await tx.query<Record<string, unknown>>(nearestSql(side.target, side.distance, filter), [
     vectorLiteral(vector),
     limit,
+    ...(filter?.params ?? []),
   ]);
   return rows.map((row) => {
     const distance = Number(row.distance);

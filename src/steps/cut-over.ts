@@ -28,7 +28,7 @@ export interface CutOverResult {
 }
 
 /**
- * 007 up: gate, last catch-up, indexes built CONCURRENTLY, one short transaction that exchanges the columns, ANALYZE. Safe to repeat:
+ * 007 up: last catch-up, gate, indexes built CONCURRENTLY, one short transaction that exchanges the columns, ANALYZE. Safe to repeat:
  * what an earlier run finished is found and kept.
  *
  * @throws PreflightError or IntegrityError before anything is exchanged; BusyError when the lock could not be had in time
@@ -49,9 +49,11 @@ async function cutOverLeased(ctx: MigrationContext, lease: Lease, provider: Lazy
   await assertSameDefinition(ctx, record, table, 'cut-over');
   let lockedMs: number | undefined;
   if (record.active === 'old') {
-    await consultGate(ctx);
     const settles = refuseUnsettled(`${table.schema}.${table.name}`, ctx.definition.model);
     await fillLeased(ctx, lease, provider, settles);
+    // Behind the catch-up: before it there may be no new vectors to judge by, and what it embeds is kept when the gate refuses. Before the
+    // indexes, which a refusal would waste.
+    await consultGate(ctx, provider);
     lockedMs = await exchangeColumns(ctx, lease, provider);
   }
   // From here on the application serves the new vectors; the rest is repeated until it is done.

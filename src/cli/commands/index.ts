@@ -6,6 +6,7 @@ import { bench } from './bench.ts';
 import { demo } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { down } from './down.ts';
+import { evaluate } from './evaluate.ts';
 import { finalize } from './finalize.ts';
 import { init } from './init.ts';
 import { keyword } from './keyword.ts';
@@ -39,6 +40,7 @@ export const commands: readonly Command[] = [
   status,
   verify,
   search,
+  evaluate,
   keyword,
   plan,
   doctor,

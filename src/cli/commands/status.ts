@@ -43,6 +43,7 @@ function describe(found: Status): string {
   for (const { name, kind, valid, column } of found.indexes) {
     lines.push(['Index', `${name} (${kind}) on ${column}${valid ? '' : ', INVALID'}`]);
   }
+  if (found.evaluation !== null) lines.push(['Evaluated', `${found.evaluation.summary}, at ${found.evaluation.at}`]);
   if (found.spent !== null) lines.push(['Spent', spentText(found.spent)]);
   for (const saved of found.backups)
     lines.push(['Backup', `${saved.path} (${saved.column}, ${count(saved.rows, 'row')})`]);

@@ -1,0 +1,73 @@
+import type { Argv } from 'yargs';
+import type { QuerySource } from '../evaluate/load-queries.ts';
+import { type GlobalFlags, migrationFlags } from './command.ts';
+import { wholeNumber } from './whole-number.ts';
+
+export function evaluateFlags(yargs: Argv<GlobalFlags>) {
+  const text = { type: 'string', requiresArg: true } as const;
+  return migrationFlags(yargs)
+    .option('queries', { ...text, describe: 'A .jsonl of { query, relevant, slice? }, or a .txt with a query a line' })
+    .option('known-item', {
+      ...text,
+      describe: 'A column whose text has to find its own row; "text": the first sentence',
+    })
+    .conflicts('queries', 'known-item')
+    .option('k', {
+      ...text,
+      coerce: wholeNumber('k', 1),
+      describe: 'Depth of the agreement, and of R@k',
+      defaultDescription: '10',
+    })
+    .option('sample', {
+      ...text,
+      coerce: wholeNumber('sample', 1),
+      describe: 'Queries at most',
+      defaultDescription: 'all of a file, 500 known items',
+    })
+    .option('seed', {
+      ...text,
+      coerce: wholeNumber('seed', 0),
+      describe: 'Draws queries and resamples',
+      defaultDescription: '1',
+    })
+    .option('tolerance', {
+      ...text,
+      coerce: share('tolerance'),
+      describe: 'Recall@10 that may be lost, absolute',
+      defaultDescription: 'REEMBED_TOLERANCE, 0.02',
+    })
+    .option('min-gain', {
+      ...text,
+      coerce: share('min-gain'),
+      describe: 'Recall@10 that must be gained instead',
+      defaultDescription: 'REEMBED_MIN_GAIN',
+    })
+    .option('output', { ...text, coerce: reportFile, describe: 'Also a report: .html, .md or .json' });
+}
+
+/** The flags as yargs reads them, by their names in camel case. */
+export type EvaluateFlags = Awaited<ReturnType<typeof evaluateFlags>['argv']>;
+
+/** Undefined where no flag names any: then the environment does. */
+export function querySource({
+  queries,
+  knownItem,
+}: Pick<EvaluateFlags, 'queries' | 'knownItem'>): QuerySource | undefined {
+  if (queries !== undefined) return { file: queries };
+  return knownItem === undefined ? undefined : { knownItem };
+}
+
+function share(flag: string): (value: unknown) => number | undefined {
+  return (value) => {
+    if (value === undefined) return undefined;
+    const found = typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN;
+    if (found >= 0 && found <= 1) return found;
+    throw new Error(`--${flag} is ${JSON.stringify(value)}, expected a number from 0 to 1, e.g. 0.02`);
+  };
+}
+
+function reportFile(value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'string' && /\.(html?|md|json)$/i.test(value)) return value;
+  throw new Error(`--output is ${JSON.stringify(value)}, expected a file that ends in .html, .md or .json`);
+}

@@ -1,0 +1,78 @@
+import { performance } from 'node:perf_hooks';
+import { refuseSwapSince } from '../search/active-model.ts';
+import { applySettings, nearest, type SearchHit, type SearchPath, searchSettings } from '../search/nearest.ts';
+import type { SearchSide } from '../search/search-side.ts';
+import type { SqlFragment } from '../sql/filter.ts';
+import { type MigrationContext, throwIfStopped } from '../state/context.ts';
+import { keyId } from './queries/types.ts';
+import type { SideReranker } from './sides.ts';
+
+/** What a side answered to a query. */
+export interface Answer {
+  /** `keyId` of the rows, best first. */
+  readonly ranking: readonly string[];
+  readonly milliseconds: number;
+}
+
+export interface SearchRun {
+  readonly search: SearchSide;
+  /** One a query, of the side's model. */
+  readonly vectors: readonly Float32Array[];
+  /** Hits that are kept. */
+  readonly depth: number;
+  readonly path: SearchPath;
+  /** Rows that may be found; all of the side unless given. */
+  readonly filter: SqlFragment | undefined;
+}
+
+/** A transaction holds the table's lock, so that it covers few searches: a swap comes in between, and a stop too. */
+const SEARCHES_A_TRANSACTION = 20;
+
+/** Asks one side all queries, one after the other, as a single client would. */
+export async function runSearches(ctx: MigrationContext, run: SearchRun): Promise<Answer[]> {
+  const timed = await searchTimed(ctx, run, run.depth);
+  return timed.map(({ hits, milliseconds }) => ({ ranking: hits.map(({ key }) => keyId(key)), milliseconds }));
+}
+
+/** The same with the first `topK` hits put in order by a reranker. */
+export async function runReranked(
+  ctx: MigrationContext,
+  run: SearchRun,
+  queries: readonly string[],
+  { model, topK }: SideReranker,
+): Promise<Answer[]> {
+  const timed = await searchTimed(ctx, run, Math.max(topK, run.depth));
+  const answers: Answer[] = [];
+  for (const [i, { hits, milliseconds }] of timed.entries()) {
+    throwIfStopped(ctx, 'inspect');
+    const started = performance.now();
+    const texts = hits.map(({ text }) => text ?? '');
+    const scores = texts.length === 0 ? [] : await model.score(queries[i] ?? '', texts, { signal: ctx.signal });
+    const order = hits.map((_, position) => position).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0));
+    const ranking = order.slice(0, run.depth).map((position) => keyId(hits[position]?.key ?? []));
+    answers.push({ ranking, milliseconds: milliseconds + performance.now() - started });
+  }
+  return answers;
+}
+
+async function searchTimed(
+  ctx: MigrationContext,
+  { search, vectors, path, filter }: SearchRun,
+  limit: number,
+): Promise<{ hits: SearchHit[]; milliseconds: number }[]> {
+  const results: { hits: SearchHit[]; milliseconds: number }[] = [];
+  for (let start = 0; start < vectors.length; start += SEARCHES_A_TRANSACTION) {
+    throwIfStopped(ctx, 'inspect');
+    const part = vectors.slice(start, start + SEARCHES_A_TRANSACTION);
+    await ctx.db.transaction(async (tx) => {
+      await applySettings(tx, searchSettings(search, path, limit));
+      for (const vector of part) {
+        const started = performance.now();
+        const hits = await nearest(tx, search, vector, limit, filter);
+        results.push({ hits, milliseconds: performance.now() - started });
+      }
+      await refuseSwapSince(tx, ctx.runtime.stateSchema, ctx.definition.id, search.active);
+    });
+  }
+  return results;
+}
