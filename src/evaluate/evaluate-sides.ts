@@ -7,11 +7,13 @@ import type { MigrationContext } from '../state/context.ts';
 import { storeEvaluation } from '../state/evaluations.ts';
 import { upgradeState } from '../state/state-version.ts';
 import { checkOldModel } from './check-old-model.ts';
+import { runChecks } from './checks/run-checks.ts';
+import type { CheckOptions } from './checks/types.ts';
 import { compareSides, pickExamples } from './compare-sides.ts';
 import { countRows, readEvaluationClock } from './count-rows.ts';
 import { criterionOf, heedChecks } from './decide.ts';
 import { loadQueries, type QuerySource } from './load-queries.ts';
-import { measureSides } from './measure-sides.ts';
+import { type MeasuredSide, measureSides } from './measure-sides.ts';
 import { comparedColumns, type EvaluatedSide, readSides, type SideReranker } from './sides.ts';
 import { reportOf } from './stored-report.ts';
 import type { EvaluationCheck, EvaluationResult, SideComparison } from './types.ts';
@@ -32,6 +34,8 @@ export interface EvaluateSidesOptions {
   readonly minGain?: number | undefined;
   /** Also the new vectors behind it; the verdict is then about those. */
   readonly reranker?: SideReranker | undefined;
+  /** The quick checks (`runChecks`) on the vectors themselves, false leaves them out. */
+  readonly checks?: Pick<CheckOptions, 'pairs' | 'pairLimit' | 'thresholds'> | false | undefined;
   /** Keeps the verdict in the state, for the gate and `status` (true). */
   readonly store?: boolean;
 }
@@ -61,11 +65,12 @@ async function evaluateInOneState(ctx: MigrationContext, options: EvaluateSidesO
   if (rows.common === 0 || !hasColumn(columns)) throw nothingToCompare(ctx, sides, rows.sides);
   const { queries, counts } = await loadQueries(ctx, options.queries, columns, { sample, seed });
   if (queries.length === 0) throw noQueryLeft(counts.source, counts.withoutRow);
-  const checks = await runOwnChecks(ctx, sides, seed);
+  const ownChecks = await runOwnChecks(ctx, sides, seed);
   const texts = queries.map(({ query }) => query);
   const encode = ({ search, open }: EvaluatedSide) => queryVectors(texts, search, { [search.side]: open }, ctx.signal);
   const filter = rows.restricted ? { parts: [commonRowsSql(columns)], params: [] } : undefined;
   const measured = await measureSides(ctx, { sides, queries, k, filter, rows, encode });
+  const checks = [...ownChecks, ...(await runQuickChecks(ctx, options, sides, measured, seed))];
   const criterion = criterionOf(tolerance, minGain);
   const [first, ...others] = measured;
   const comparisons = others.map((other): SideComparison => {
@@ -102,6 +107,25 @@ async function runOwnChecks(
   const [first] = sides;
   const check = first === undefined ? undefined : await checkOldModel(ctx, first, seed);
   return check === undefined ? [] : [check];
+}
+
+/** With the scores of what was asked anyway: a threshold of the application's is about those. */
+async function runQuickChecks(
+  ctx: MigrationContext,
+  { checks, providers }: EvaluateSidesOptions,
+  sides: readonly EvaluatedSide[],
+  measured: readonly MeasuredSide[],
+  seed: number,
+): Promise<readonly EvaluationCheck[]> {
+  if (checks === false) return [];
+  const scoresOf = (side: 'old' | 'new') => {
+    const place = sides.findIndex(({ search, reranker }) => search.side === side && reranker === undefined);
+    const isCosine = sides[place]?.search.distance === 'cosine';
+    return isCosine ? measured[place]?.answers.map(({ scores }) => scores) : undefined;
+  };
+  const [old, fresh] = [scoresOf('old'), scoresOf('new')];
+  const hits = old === undefined || fresh === undefined ? undefined : { old, new: fresh };
+  return runChecks(ctx, { ...checks, providers, seed, hits });
 }
 
 /** A role that may only read gets its verdict all the same. */

@@ -11,6 +11,8 @@ import type { SideReranker } from './sides.ts';
 export interface Answer {
   /** `keyId` of the rows, best first. */
   readonly ranking: readonly string[];
+  /** What put them in this order, more is better: the distance's score, or the reranker's. */
+  readonly scores: readonly number[];
   readonly milliseconds: number;
 }
 
@@ -31,7 +33,11 @@ const SEARCHES_A_TRANSACTION = 20;
 /** Asks one side all queries, one after the other, as a single client would. */
 export async function runSearches(ctx: MigrationContext, run: SearchRun): Promise<Answer[]> {
   const timed = await searchTimed(ctx, run, run.depth);
-  return timed.map(({ hits, milliseconds }) => ({ ranking: hits.map(({ key }) => keyId(key)), milliseconds }));
+  return timed.map(({ hits, milliseconds }) => ({
+    ranking: hits.map(({ key }) => keyId(key)),
+    scores: hits.map(({ score }) => score),
+    milliseconds,
+  }));
 }
 
 /** The same with the first `topK` hits put in order by a reranker. */
@@ -47,10 +53,12 @@ export async function runReranked(
     throwIfStopped(ctx, 'inspect');
     const started = performance.now();
     const texts = hits.map(({ text }) => text ?? '');
-    const scores = texts.length === 0 ? [] : await model.score(queries[i] ?? '', texts, { signal: ctx.signal });
-    const order = hits.map((_, position) => position).sort((a, b) => (scores[b] ?? 0) - (scores[a] ?? 0));
-    const ranking = order.slice(0, run.depth).map((position) => keyId(hits[position]?.key ?? []));
-    answers.push({ ranking, milliseconds: milliseconds + performance.now() - started });
+    const read = texts.length === 0 ? [] : await model.score(queries[i] ?? '', texts, { signal: ctx.signal });
+    const order = hits.map((_, position) => position).sort((a, b) => (read[b] ?? 0) - (read[a] ?? 0));
+    const kept = order.slice(0, run.depth);
+    const ranking = kept.map((position) => keyId(hits[position]?.key ?? []));
+    const scores = kept.map((position) => read[position] ?? 0);
+    answers.push({ ranking, scores, milliseconds: milliseconds + performance.now() - started });
   }
   return answers;
 }

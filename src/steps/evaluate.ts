@@ -4,7 +4,7 @@ import type { QuerySource } from '../evaluate/load-queries.ts';
 import type { EvaluationResult } from '../evaluate/types.ts';
 import type { SideProviders } from '../search/search.ts';
 import type { MigrationContext } from '../state/context.ts';
-import { lazyProvider } from './provider.ts';
+import { withSideProviders } from './side-providers.ts';
 
 export interface EvaluateOptions extends Omit<EvaluateSidesOptions, 'queries' | 'providers'> {
   /** What `REEMBED_QUERIES` or `REEMBED_KNOWN_ITEM` names unless given. */
@@ -23,21 +23,9 @@ export interface EvaluateOptions extends Omit<EvaluateSidesOptions, 'queries' | 
 export async function evaluate(ctx: MigrationContext, options: EvaluateOptions = {}): Promise<EvaluationResult> {
   const queries = options.queries ?? configuredQueries(ctx);
   if (queries === undefined) throw noQueries();
-  const { definition } = ctx;
-  const fresh = lazyProvider(ctx, definition);
-  const old = definition.from === undefined ? undefined : lazyProvider(ctx, definition.from);
-  const own: SideProviders = { new: () => fresh.get(), old: old && (() => old.get()) };
-  try {
-    const { providers } = options;
-    return await evaluateSides(ctx, {
-      ...options,
-      queries,
-      providers: { new: providers?.new ?? own.new, old: providers?.old ?? own.old },
-    });
-  } finally {
-    await fresh.close();
-    await old?.close();
-  }
+  return withSideProviders(ctx, options.providers, (providers) =>
+    evaluateSides(ctx, { ...options, queries, providers }),
+  );
 }
 
 /** What the environment names; undefined where it names nothing. */

@@ -11,11 +11,16 @@ export const evaluate = defineCommand({
   describe: 'Compare old and new vectors by queries with known answers: GO, NO-GO or not enough evidence',
   flags: evaluateFlags,
   run: async (flags, cli) => {
+    if (flags.fromShadow === true || flags.monitor !== undefined) {
+      const { reportAgreement } = await import('../report-agreement.ts');
+      return reportAgreement(flags, cli);
+    }
     const { evaluate: evaluateMigration } = await import('../../steps/evaluate.ts');
-    const { k, sample, seed, tolerance, minGain } = flags;
+    const { k, sample, seed, tolerance, minGain, pairs, pairLimit, threshold: thresholds } = flags;
+    const checks = flags.checks && { pairs, pairLimit, thresholds };
     const queries = querySource(flags);
     const result = await withMigration(flags, cli, (ctx) =>
-      evaluateMigration(ctx, { queries, k, sample, seed, tolerance, minGain }),
+      evaluateMigration(ctx, { queries, k, sample, seed, tolerance, minGain, checks }),
     );
     const { evaluationText } = await import('../../reports/evaluation-report.ts');
     await writeReport(result, flags, cli);
