@@ -32,9 +32,14 @@ const MASKED = -3.4028234663852886e38;
  * A BERT encoder as PyTorch exports it, in ONNX, with random weights (σ 1/√rows, so that a product is of
  * the size of its input and the vector depends on every token): its vectors mean nothing, its arithmetic is the model's. `int8` holds the same weights, quantised per column, with activations quantised at run time, as
  * ONNX Runtime's own dynamic quantisation writes it (DynamicQuantizeLinear → MatMulInteger → scale).
- * @returns a ModelProto: int64 `input_ids`, `attention_mask`, `token_type_ids` → `last_hidden_state`.
+ * @param output `logits` puts the head of a cross-encoder on it: pooler and one label.
+ * @returns a ModelProto: int64 `input_ids`, `attention_mask`, `token_type_ids` → `last_hidden_state`, or `logits` `[batch, 1]`.
  */
-export function encodeBertGraph(shape: BertShape, dtype: 'fp32' | 'int8'): Buffer {
+export function encodeBertGraph(
+  shape: BertShape,
+  dtype: 'fp32' | 'int8',
+  output: 'last_hidden_state' | 'logits' = 'last_hidden_state',
+): Buffer {
   const graph = createGraph();
   const random = randomValues(42);
   const linear = dtype === 'fp32' ? floatLinear(graph, random) : integerLinear(graph, random);
@@ -42,14 +47,23 @@ export function encodeBertGraph(shape: BertShape, dtype: 'fp32' | 'int8'): Buffe
   let x = embeddings(parts, random);
   const mask = scoreMask(graph);
   for (let layer = 0; layer < shape.layers; layer++) x = encoderLayer(parts, x, mask);
-  graph.rename(x, 'last_hidden_state');
+  if (output === 'logits') x = classify(parts, x);
+  graph.rename(x, output);
   return encodeOnnxModel({
     inputs: ['input_ids', 'attention_mask', 'token_type_ids'],
-    output: 'last_hidden_state',
-    dimensions: shape.hidden,
+    output,
+    pools: output === 'logits',
+    dimensions: output === 'logits' ? 1 : shape.hidden,
     constants: graph.constants,
     nodes: graph.nodes,
   });
+}
+
+/** BERT's pooler, a tanh layer over the first token, and one label. */
+function classify({ graph, shape, linear }: Parts, x: string): string {
+  const first = graph.add('Gather', [x, graph.constant([], BigInt64Array.of(0n))], { axis: 1 });
+  const pooled = graph.add('Tanh', [linear(first, shape.hidden, shape.hidden)]);
+  return linear(pooled, shape.hidden, 1);
 }
 
 function normalizer(graph: GraphBuilder, hidden: number): Parts['addAndNormalize'] {

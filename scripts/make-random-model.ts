@@ -27,6 +27,10 @@ export interface RandomModelOptions {
   readonly inputs?: readonly string[];
   /** Outputs in half precision. */
   readonly half?: boolean;
+  /** Embeddings are uniform between plus and minus this (1). */
+  readonly scale?: number;
+  /** The output logits is a cross-encoder's, `[batch, dimensions]`: the mean of the states of all tokens of its pair. */
+  readonly scores?: boolean;
   /** False: neither modules.json nor a pooling module, as with a bare transformer. */
   readonly modules?: boolean;
 }
@@ -47,7 +51,7 @@ export async function writeRandomModel(directory: string, options: RandomModelOp
   const path = join(directory, options.graph ?? 'onnx/model.onnx');
   await mkdir(dirname(path), { recursive: true });
   await mkdir(join(directory, '1_Pooling'), { recursive: true });
-  const table = randomTable(VOCABULARY * dimensions);
+  const table = randomTable(VOCABULARY * dimensions, options.scale);
   await writeFile(path, encodeOnnxModel(graphOf(table, dimensions, options)));
   await copyFile(TOKENIZER, join(directory, 'tokenizer.json'));
   await writeJson(directory, 'config.json', { model_type: 'bert', max_position_embeddings: 512, pad_token_id: 0 });
@@ -74,17 +78,17 @@ async function writeJson(directory: string, name: string, value: unknown): Promi
   await writeFile(join(directory, name), `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Uniform in -1..1, the same in every run: a 32-bit linear congruential generator (Numerical Recipes). */
-function randomTable(size: number): Float32Array {
+/** Uniform in -scale..scale, the same in every run: a 32-bit linear congruential generator (Numerical Recipes). */
+function randomTable(size: number, scale = 1): Float32Array {
   let state = 42;
   return Float32Array.from({ length: size }, () => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 31 - 1;
+    return scale * (state / 2 ** 31 - 1);
   });
 }
 
 function graphOf(table: Float32Array, dimensions: number, options: RandomModelOptions): OnnxEncoder {
-  const { largestBatch, half = false, outputs = ['last_hidden_state'] } = options;
+  const { largestBatch, half = false, outputs = ['last_hidden_state'], scores = false } = options;
   const inputs = options.inputs ?? ['input_ids', 'attention_mask', 'token_type_ids'];
   const constants: OnnxTensor[] = [
     { name: 'table', dims: [VOCABULARY, dimensions], data: table },
@@ -104,8 +108,12 @@ function graphOf(table: Float32Array, dimensions: number, options: RandomModelOp
   addOptionalInputs(nodes, inputs);
   if (largestBatch !== undefined) addMemoryLimit(constants, nodes, largestBatch);
   else nodes.push({ op: 'Identity', inputs: ['states'], output: 'limited' });
-  for (const name of outputs) addOutput(nodes, name, half);
-  const described = outputs.map((name) => ({ name, pools: POOLED.includes(name), half }));
+  const isScores = (name: string): boolean => scores && name === 'logits';
+  for (const name of outputs) {
+    if (isScores(name)) addScores(nodes, name, half);
+    else addOutput(nodes, name, half);
+  }
+  const described = outputs.map((name) => ({ name, pools: POOLED.includes(name) || isScores(name), half }));
   return { inputs, output: 'last_hidden_state', outputs: described, dimensions, constants, nodes };
 }
 
@@ -131,6 +139,16 @@ function addOutput(nodes: OnnxNode[], name: string, half: boolean): void {
     nodes.push({ op: name === 'pooler_output' ? 'Tanh' : 'Identity', inputs: [`${name}_mean`], output: value });
   } else nodes.push({ op: name === 'token_embeddings' ? 'Neg' : 'Identity', inputs: ['limited'], output: value });
   nodes.push({ op: 'Cast', inputs: [value], output: name, attributes: { to: half ? 10 : 1 } });
+}
+
+function addScores(nodes: OnnxNode[], name: string, half: boolean): void {
+  nodes.push(
+    { op: 'Mul', inputs: ['limited', 'mask3'], output: 'limitedMasked' },
+    { op: 'ReduceSum', inputs: ['limitedMasked', 'one'], output: 'limitedSum', attributes: { keepdims: 0 } },
+    { op: 'Squeeze', inputs: ['count', 'one'], output: 'countOfPair' },
+    { op: 'Div', inputs: ['limitedSum', 'countOfPair'], output: 'score' },
+    { op: 'Cast', inputs: ['score'], output: name, attributes: { to: half ? 10 : 1 } },
+  );
 }
 
 /** Beside the states, allocates one value, or 2^58 values when there are more texts than `limit`: more than any machine has. */

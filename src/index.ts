@@ -30,8 +30,17 @@ export { type RoiInput, type RoiReport, reckonRoi } from './plan/roi.ts';
 export type { MigrationPlan } from './plan/types.ts';
 export type { OnProgress, ProgressEvent } from './progress.ts';
 export { createProvider } from './providers/create-provider.ts';
-export { EmbeddingsService, type EmbeddingsSettings, type EncodeOptions } from './providers/embeddings-service.ts';
+export {
+  EmbeddingsService,
+  type EmbeddingsSettings,
+  type EncodeOptions,
+  type RerankTextsOptions,
+} from './providers/embeddings-service.ts';
+export { openReranker } from './providers/open-reranker.ts';
 export type { ProviderOptions } from './providers/provider-options.ts';
+export { type RankedText, rankScores } from './providers/rank-scores.ts';
+export type { Reranker, RerankerFingerprint, RerankOptions } from './providers/reranker.ts';
+export { type RerankerSettings, rerankerSettings } from './providers/reranker-settings.ts';
 export type {
   EmbeddingProvider,
   EmbedOptions,
@@ -60,6 +69,7 @@ export type {
 } from './search/client/types.ts';
 export { type Keyword, type OpenKeywordOptions, openKeyword } from './search/keyword/open-keyword.ts';
 export type { KeywordHit, KeywordResult, KeywordSearch, KeywordSearchOptions } from './search/keyword/types.ts';
+export { type RerankedHit, type RerankHitsOptions, rerankHits } from './search/rerank.ts';
 export { type SearchOptions, type SearchResult, searchTable } from './search/search.ts';
 export { transactionsOf } from './search/transactions-of.ts';
 export { type KnexLike, transactionsOfKnex } from './search/transactions-of-knex.ts';

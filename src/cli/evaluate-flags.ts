@@ -1,7 +1,7 @@
 import type { Argv } from 'yargs';
 import type { QuerySource } from '../evaluate/load-queries.ts';
-import { checksFlags } from './checks-flags.ts';
 import { type GlobalFlags, migrationFlags } from './command.ts';
+import { shadowFlags } from './shadow-flags.ts';
 import { wholeNumber } from './whole-number.ts';
 
 export function evaluateFlags(yargs: Argv<GlobalFlags>) {
@@ -43,8 +43,27 @@ export function evaluateFlags(yargs: Argv<GlobalFlags>) {
       describe: 'Recall@10 that must be gained instead',
       defaultDescription: 'REEMBED_MIN_GAIN',
     })
+    .option('rerank', {
+      type: 'boolean',
+      default: false,
+      describe: 'Also the new vectors behind the reranker (RERANK_*); the verdict is then about those',
+    })
+    .option('checks', { type: 'boolean', default: true, describe: 'The quick checks of the vectors themselves' })
+    .option('pairs', { ...text, describe: 'A .jsonl of { a, b, similar? }: texts that have to lie near each other' })
+    .option('pair-limit', {
+      ...text,
+      coerce: share('pair-limit'),
+      describe: 'The cosine that similar pairs must reach',
+      defaultDescription: 'measured for each model',
+    })
+    .option('threshold', {
+      ...text,
+      coerce: thresholds,
+      describe: 'Similarities that your code compares with, to be moved: 0.78,0.85',
+      defaultDescription: '0.7,0.8,0.9',
+    })
     .option('output', { ...text, coerce: reportFile, describe: 'Also a report: .html, .md or .json' });
-  return checksFlags(flags);
+  return shadowFlags(flags);
 }
 
 /** The flags as yargs reads them, by their names in camel case. */
@@ -66,6 +85,15 @@ function share(flag: string): (value: unknown) => number | undefined {
     if (found >= 0 && found <= 1) return found;
     throw new Error(`--${flag} is ${JSON.stringify(value)}, expected a number from 0 to 1, e.g. 0.02`);
   };
+}
+
+function thresholds(value: unknown): number[] | undefined {
+  if (value === undefined) return undefined;
+  const found = String(value)
+    .split(',')
+    .map((each) => (each.trim() === '' ? Number.NaN : Number(each)));
+  if (found.every((each) => each >= -1 && each <= 1)) return found;
+  throw new Error(`--threshold is ${JSON.stringify(value)}, expected similarities from -1 to 1, e.g. 0.78 or 0.7,0.8`);
 }
 
 function reportFile(value: unknown): string | undefined {

@@ -4,10 +4,11 @@ import { bytes, columns, count } from './text.ts';
 
 /** A model of `model list`. */
 export function describeListed(model: ListedModel): string {
-  const { name, bundled, directory, dimensions, dtype, license, revision } = model;
+  const { name, bundled, directory, kind, dimensions, dtype, license, revision } = model;
+  const makes = dimensions === null ? 'unknown: no file of it says them' : String(dimensions);
   return `${name}\n${columns([
     ['  Directory', bundled ? `${directory} (bundled)` : directory],
-    ['  Dimensions', dimensions === null ? 'unknown: no file of it says them' : String(dimensions)],
+    kind === 'reranker' ? ['  Kind', 'reranker'] : ['  Dimensions', makes],
     ['  Precision', dtype ?? 'unknown'],
     ['  Revision', revision ?? 'unknown'],
     ['  Size', model.bytes === null ? 'unknown' : bytes(model.bytes)],

@@ -34,8 +34,8 @@ export interface EvaluateSidesOptions {
   readonly minGain?: number | undefined;
   /** Also the new vectors behind it; the verdict is then about those. */
   readonly reranker?: SideReranker | undefined;
-  /** The quick checks (`runChecks`) on the vectors themselves, false leaves them out. */
-  readonly checks?: Pick<CheckOptions, 'pairs' | 'pairLimit' | 'thresholds'> | false | undefined;
+  /** What the quick checks look at, false for none; a check that fails stands against a GO. */
+  readonly checks?: Omit<CheckOptions, 'providers' | 'seed' | 'hits'> | false | undefined;
   /** Keeps the verdict in the state, for the gate and `status` (true). */
   readonly store?: boolean;
 }
@@ -65,12 +65,12 @@ async function evaluateInOneState(ctx: MigrationContext, options: EvaluateSidesO
   if (rows.common === 0 || !hasColumn(columns)) throw nothingToCompare(ctx, sides, rows.sides);
   const { queries, counts } = await loadQueries(ctx, options.queries, columns, { sample, seed });
   if (queries.length === 0) throw noQueryLeft(counts.source, counts.withoutRow);
-  const ownChecks = await runOwnChecks(ctx, sides, seed);
+  const oldModel = await checkOldModel(ctx, sides[0], seed);
   const texts = queries.map(({ query }) => query);
   const encode = ({ search, open }: EvaluatedSide) => queryVectors(texts, search, { [search.side]: open }, ctx.signal);
   const filter = rows.restricted ? { parts: [commonRowsSql(columns)], params: [] } : undefined;
   const measured = await measureSides(ctx, { sides, queries, k, filter, rows, encode });
-  const checks = [...ownChecks, ...(await runQuickChecks(ctx, options, sides, measured, seed))];
+  const checks = [...(oldModel === undefined ? [] : [oldModel]), ...(await runAllChecks(ctx, options, measured))];
   const criterion = criterionOf(tolerance, minGain);
   const [first, ...others] = measured;
   const comparisons = others.map((other): SideComparison => {
@@ -99,31 +99,16 @@ function hasColumn(columns: readonly ComparedColumn[]): columns is readonly [Com
   return columns.length > 0;
 }
 
-async function runOwnChecks(
+/** The quick checks, with what the same queries found on both sides. */
+async function runAllChecks(
   ctx: MigrationContext,
-  sides: readonly EvaluatedSide[],
-  seed: number,
-): Promise<EvaluationCheck[]> {
-  const [first] = sides;
-  const check = first === undefined ? undefined : await checkOldModel(ctx, first, seed);
-  return check === undefined ? [] : [check];
-}
-
-/** With the scores of what was asked anyway: a threshold of the application's is about those. */
-async function runQuickChecks(
-  ctx: MigrationContext,
-  { checks, providers }: EvaluateSidesOptions,
-  sides: readonly EvaluatedSide[],
+  { checks = {}, providers, seed = DEFAULT_SEED }: EvaluateSidesOptions,
   measured: readonly MeasuredSide[],
-  seed: number,
 ): Promise<readonly EvaluationCheck[]> {
   if (checks === false) return [];
-  const scoresOf = (side: 'old' | 'new') => {
-    const place = sides.findIndex(({ search, reranker }) => search.side === side && reranker === undefined);
-    const isCosine = sides[place]?.search.distance === 'cosine';
-    return isCosine ? measured[place]?.answers.map(({ scores }) => scores) : undefined;
-  };
-  const [old, fresh] = [scoresOf('old'), scoresOf('new')];
+  const similarities = (name: 'old' | 'new') =>
+    measured.find((side) => side.name === name && side.distance === 'cosine')?.answers.map(({ scores }) => scores);
+  const [old, fresh] = [similarities('old'), similarities('new')];
   const hits = old === undefined || fresh === undefined ? undefined : { old, new: fresh };
   return runChecks(ctx, { ...checks, providers, seed, hits });
 }

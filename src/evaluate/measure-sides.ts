@@ -1,3 +1,4 @@
+import type { Distance } from '../config/types.ts';
 import type { SqlFragment } from '../sql/filter.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { fingerprintHash } from '../state/models.ts';
@@ -20,6 +21,7 @@ export interface MeasureOptions {
 }
 
 export interface MeasuredSide extends AnsweredSide {
+  readonly distance: Distance;
   readonly result: SideResult;
 }
 
@@ -59,6 +61,7 @@ async function measureSide(
   const { provider, dimensions } = model;
   return {
     name,
+    distance: search.distance,
     answers: exact,
     scores,
     result: {

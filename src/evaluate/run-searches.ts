@@ -11,7 +11,7 @@ import type { SideReranker } from './sides.ts';
 export interface Answer {
   /** `keyId` of the rows, best first. */
   readonly ranking: readonly string[];
-  /** What put them in this order, more is better: the distance's score, or the reranker's. */
+  /** One a row: cosine similarity, or what the side's distance or the reranker makes of it; more is nearer. */
   readonly scores: readonly number[];
   readonly milliseconds: number;
 }
@@ -53,12 +53,15 @@ export async function runReranked(
     throwIfStopped(ctx, 'inspect');
     const started = performance.now();
     const texts = hits.map(({ text }) => text ?? '');
-    const read = texts.length === 0 ? [] : await model.score(queries[i] ?? '', texts, { signal: ctx.signal });
-    const order = hits.map((_, position) => position).sort((a, b) => (read[b] ?? 0) - (read[a] ?? 0));
-    const kept = order.slice(0, run.depth);
-    const ranking = kept.map((position) => keyId(hits[position]?.key ?? []));
-    const scores = kept.map((position) => read[position] ?? 0);
-    answers.push({ ranking, scores, milliseconds: milliseconds + performance.now() - started });
+    const scores = texts.length === 0 ? [] : await model.score(queries[i] ?? '', texts, { signal: ctx.signal });
+    const scored = hits.map(({ key }, position) => ({ id: keyId(key), score: scores[position] ?? 0 }));
+    const best = scored.sort((a, b) => b.score - a.score).slice(0, run.depth);
+    const ranking = best.map(({ id }) => id);
+    answers.push({
+      ranking,
+      scores: best.map(({ score }) => score),
+      milliseconds: milliseconds + performance.now() - started,
+    });
   }
   return answers;
 }

@@ -33,7 +33,7 @@ export async function readSides(
   ctx: MigrationContext,
   providers: SideProviders,
   reranker: SideReranker | undefined,
-): Promise<EvaluatedSide[]> {
+): Promise<readonly [EvaluatedSide, ...EvaluatedSide[]]> {
   const record = await findRecord(ctx);
   const side = async (name: 'old' | 'new'): Promise<EvaluatedSide> => ({
     name,
@@ -42,8 +42,8 @@ export async function readSides(
     modelId: name === 'new' ? (record?.modelId ?? 0) : 0,
   });
   const fresh = await side('new');
-  const sides = [await side('old'), fresh];
-  return reranker === undefined ? sides : [...sides, { ...fresh, name: 'new, reranked', reranker }];
+  const reranked = reranker === undefined ? [] : [{ ...fresh, name: 'new, reranked', reranker }];
+  return [await side('old'), fresh, ...reranked];
 }
 
 /** Each column once. */

@@ -130,6 +130,9 @@ const CATALOGUE = {
     probe_failed: 'Without its answer no row can be embedded.',
     model_changed: 'Vectors of two models cannot be compared, even where family and dimensions are the same.',
   },
+  reranker: {
+    reranker_failed: 'A search that asks for it fails.',
+  },
   cuda: {
     cuda_missing: 'A device that was asked for is taken or refused, never replaced.',
     cuda_unused: 'The CPU embeds many times slower.',

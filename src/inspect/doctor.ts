@@ -13,6 +13,7 @@ import { lookAtModels } from './doctor/models.ts';
 import { preflightLooks } from './doctor/preflight-looks.ts';
 import { lookAtProvider, providerNotAsked } from './doctor/provider.ts';
 import { lookAtReplication } from './doctor/replication.ts';
+import { lookAtReranker } from './doctor/reranker.ts';
 import { lookAtSharedMemory } from './doctor/shared-memory.ts';
 import { lookAtState } from './doctor/state.ts';
 import { lookAtStoredVectors } from './doctor/stored-vectors.ts';
@@ -79,6 +80,7 @@ export async function doctor(ctx: MigrationContext, options: DoctorOptions = {})
       ? await lookAtProvider(ctx, record)
       : providerNotAsked(probe ? 'its files are not usable' : '--no-probe');
   looks.set('provider', provider.look);
+  looks.set('reranker', await lookAtReranker(ctx, probe));
   looks.set('cuda', await lookAtCuda(ctx));
   looks.set('environment', environmentLook(options));
   if (facts !== undefined) {

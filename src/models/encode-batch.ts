@@ -87,15 +87,34 @@ function padBatch(batch: TokenBatch, padId: number): PaddedBatch {
       maskWords[word] = 1;
     }
   });
-  return { inputIds, attentionMask, batch: batch.lengths.length, sequence };
+  const tokenTypes = batch.types && padTypes(batch.types, batch.lengths, sequence);
+  return { inputIds, attentionMask, tokenTypes, batch: batch.lengths.length, sequence };
+}
+
+function padTypes(types: Int32Array, lengths: Int32Array, sequence: number): BigInt64Array {
+  const padded = new BigInt64Array(lengths.length * sequence);
+  const words = new Int32Array(padded.buffer);
+  let read = 0;
+  lengths.forEach((length, row) => {
+    for (let token = 0; token < length; token++) words[2 * (row * sequence + token)] = types[read++] ?? 0;
+  });
+  return padded;
 }
 
 function halve(batch: TokenBatch): readonly [TokenBatch, TokenBatch] {
   const middle = batch.lengths.length >> 1;
   const tokens = batch.lengths.subarray(0, middle).reduce((sum, length) => sum + length, 0);
   return [
-    { ids: batch.ids.subarray(0, tokens), lengths: batch.lengths.subarray(0, middle) },
-    { ids: batch.ids.subarray(tokens), lengths: batch.lengths.subarray(middle) },
+    {
+      ids: batch.ids.subarray(0, tokens),
+      lengths: batch.lengths.subarray(0, middle),
+      types: batch.types?.subarray(0, tokens),
+    },
+    {
+      ids: batch.ids.subarray(tokens),
+      lengths: batch.lengths.subarray(middle),
+      types: batch.types?.subarray(tokens),
+    },
   ];
 }
 

@@ -1,6 +1,12 @@
 import type { InferencePool } from './inference-pool.ts';
-import type { TokenizedText } from './tokenizer.ts';
 import type { TimedBatch, TokenBatch } from './worker-messages.ts';
+
+/** What a model reads at once: a text, or a pair of texts. */
+export interface TokenSequence {
+  readonly ids: Int32Array;
+  /** Of a pair, beside `ids`: which of its texts each token belongs to. All of a call's sequences have it, or none. */
+  readonly types?: Int32Array | undefined;
+}
 
 export interface EncodeBatchesOptions {
   readonly signal?: AbortSignal | undefined;
@@ -15,7 +21,7 @@ export interface EncodeBatchesOptions {
  */
 export async function encodeBatches(
   pool: InferencePool,
-  texts: readonly TokenizedText[],
+  texts: readonly TokenSequence[],
   batches: readonly (readonly number[])[],
   vectors: Float32Array[],
   { signal, onBatch }: EncodeBatchesOptions = {},
@@ -29,17 +35,19 @@ export async function encodeBatches(
   );
 }
 
-function concatenate(batch: readonly number[], texts: readonly TokenizedText[]): TokenBatch {
+function concatenate(batch: readonly number[], texts: readonly TokenSequence[]): TokenBatch {
   const lengths = Int32Array.from(batch, (index) => texts[index]?.ids.length ?? 0);
   const ids = new Int32Array(lengths.reduce((sum, length) => sum + length, 0));
+  const types = texts[batch[0] ?? 0]?.types === undefined ? undefined : new Int32Array(ids.length);
   let offset = 0;
   for (const index of batch) {
-    const part = texts[index]?.ids;
-    if (part === undefined) continue;
-    ids.set(part, offset);
-    offset += part.length;
+    const text = texts[index];
+    if (text === undefined) continue;
+    ids.set(text.ids, offset);
+    if (text.types !== undefined) types?.set(text.types, offset);
+    offset += text.ids.length;
   }
-  return { ids, lengths };
+  return { ids, lengths, types };
 }
 
 function scatter(rows: Float32Array, batch: readonly number[], vectors: Float32Array[]): void {

@@ -145,9 +145,13 @@ export class InferencePool {
       if (job === undefined) break;
       member.jobs.set(job.id, job);
       member.worker.ref();
-      const { ids, lengths } = job.batch;
+      const { ids, lengths, types } = job.batch;
       const request: WorkerRequest = { kind: 'encode', id: job.id, batch: job.batch };
-      member.worker.postMessage(request, [ids.buffer as ArrayBuffer, lengths.buffer as ArrayBuffer]);
+      const handedOver = types === undefined ? [ids, lengths] : [ids, lengths, types];
+      member.worker.postMessage(
+        request,
+        handedOver.map(({ buffer }) => buffer as ArrayBuffer),
+      );
     }
     const members = [...this.#members];
     const waiting = this.#queue.length + members.filter(({ jobs }) => jobs.size > 1).length;

@@ -12,6 +12,8 @@ export interface ListedModel {
   readonly name: string;
   readonly directory: string;
   readonly bundled: boolean;
+  readonly kind: 'embedding' | 'reranker';
+  /** Null where its files do not say it, and of rerankers, which make no vectors. */
   readonly dimensions: number | null;
   readonly dtype: Dtype | null;
   /** The commit, of those that were pulled. */
@@ -102,6 +104,7 @@ async function describeModel({ directory, name, bundled }: ModelFolder): Promise
     name: manifest?.name ?? name,
     directory,
     bundled,
+    kind: manifest?.kind ?? 'embedding',
     dimensions: manifest?.dimensions ?? null,
     dtype: manifest?.dtype ?? null,
     revision: manifest?.revision ?? null,

@@ -14,9 +14,11 @@ const fileName = z.string().refine(isInside, "expected a file inside the model's
 
 const manifestSchema = z.object({
   name: z.string().min(1),
+  /** An embedding model where it is not said. */
+  kind: z.enum(['embedding', 'reranker']).optional(),
   revision: z.string().min(1).nullable(),
   license: z.string().min(1),
-  /** Null where the files that were published do not say it. */
+  /** Null where the files that were published do not say it, and of rerankers, which make no vectors. */
   dimensions: z.int().positive().nullable(),
   dtype: z.enum(['fp32', 'fp16', 'int8']),
   /** The ONNX file, relative to the model's directory. */

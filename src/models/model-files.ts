@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
 import type { Dtype } from '../config/types.ts';
 import { ModelError } from '../errors.ts';
+import type { GraphTask } from './graph-io.ts';
 import { checkLock } from './hub/lock-file.ts';
 import { type ModelManifest, readManifest, sha256OfFile, sizeOf, verifyManifest } from './manifest.ts';
 import { CONFIG_FILES, chooseGraph, DTYPES, folderOf, GRAPHS, weightFiles } from './model-layout.ts';
@@ -38,6 +39,8 @@ export interface ResolveOptions {
   readonly modelsDir?: string | undefined;
   /** A lock file that the model must agree with, where it names the model. */
   readonly modelLock?: string | undefined;
+  /** What it is wanted for (`embed`): says which variable an error names. */
+  readonly task?: GraphTask | undefined;
 }
 
 /**
@@ -49,7 +52,7 @@ export async function resolveModelFiles(model: string, options: ResolveOptions =
   const directory = await findModelDirectory(model, options);
   const manifest = await readManifest(directory);
   if (manifest !== undefined) await verifyManifest(directory, manifest);
-  const { graph, dtype } = await findGraph(directory, manifest, options.dtype);
+  const { graph, dtype } = await findGraph(directory, manifest, options);
   if ((await sizeOf(join(directory, 'tokenizer.json'))) === undefined) {
     throw new ModelError('model_file_missing', `${join(directory, 'tokenizer.json')} is missing.`, {
       hint: 'Copy tokenizer.json of the model there; vocab.txt or a sentencepiece file alone is not enough.',
@@ -90,7 +93,7 @@ async function bytesOf(directory: string, names: readonly string[]): Promise<num
  */
 export async function findModelDirectory(
   model: string,
-  { dtype, modelsDir = defaultModelsDir() }: Pick<ResolveOptions, 'dtype' | 'modelsDir'> = {},
+  { dtype, modelsDir = defaultModelsDir(), task }: Omit<ResolveOptions, 'modelLock'> = {},
 ): Promise<string> {
   const bundled = BUNDLED_NAMES.includes(model) ? [join(packageRoot(), 'models', basename(BUNDLED_MODEL))] : [];
   const bundledFirst = dtype === undefined || dtype === BUNDLED_DTYPE;
@@ -98,13 +101,20 @@ export async function findModelDirectory(
   const candidates = [...(bundledFirst ? bundled : []), resolve(model), ...byName, ...(bundledFirst ? [] : bundled)];
   for (const candidate of candidates) if (await isDirectory(candidate)) return candidate;
   throw new ModelError('model_missing', `The model ${model} is neither a directory nor under ${modelsDir}.`, {
-    hint: `${isHubName(model) ? `Run "reembed model pull ${model}". ` : ''}${waysWithoutHub(byName.at(0) ?? resolve(model))}`,
+    hint: `${isHubName(model) ? `Run "reembed model pull ${model}". ` : ''}${waysWithoutHub(byName.at(0) ?? resolve(model), task)}`,
     context: { model, looked: candidates },
   });
 }
 
 /** The three ways to a model without the Hub, where `directory` is the place in which it is looked for. */
-export function waysWithoutHub(directory: string): string {
+export function waysWithoutHub(directory: string, task: GraphTask = 'embed'): string {
+  if (task === 'rerank') {
+    return (
+      `Without a way to the Hub: copy the directory of a machine that has the model to ${directory} (or set RERANK_MODEL to ` +
+      `a directory that holds onnx/model.onnx, tokenizer.json and config.json); set HF_ENDPOINT to a mirror and pull from there; ` +
+      `or let a server score: RERANK_PROVIDER=tei.`
+    );
+  }
   return (
     `Without a way to the Hub: copy the directory of a machine that has the model to ${directory} (or set EMBEDDING_MODEL to ` +
     `a directory that holds onnx/model.onnx, tokenizer.json, config.json, modules.json …); set HF_ENDPOINT to a mirror and pull from there; ` +
@@ -128,7 +138,7 @@ async function isDirectory(path: string): Promise<boolean> {
 async function findGraph(
   directory: string,
   manifest: ModelManifest | undefined,
-  dtype: Dtype | undefined,
+  { dtype, task }: ResolveOptions,
 ): Promise<{ readonly graph: string; readonly dtype: Dtype }> {
   if (manifest !== undefined && (dtype === undefined || dtype === manifest.dtype)) {
     return { graph: manifest.graph, dtype: manifest.dtype };
@@ -142,7 +152,7 @@ async function findGraph(
   throw new ModelError('dtype_missing', message, {
     hint:
       manifest === undefined
-        ? 'Export the model to ONNX ("optimum-cli export onnx"), or choose another EMBEDDING_DTYPE.'
+        ? `Export the model to ONNX ("optimum-cli export onnx")${task === 'rerank' ? '' : ', or choose another EMBEDDING_DTYPE'}.`
         : `Set EMBEDDING_DTYPE=${manifest.dtype} or leave it unset, or run "reembed model pull ${manifest.name} --dtype ${dtype}".`,
   });
 }

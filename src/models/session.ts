@@ -6,7 +6,7 @@ import { cudaLoaderError, loaderError, missingCudaLibraries } from './cuda-libra
 import { assertDevice, type NamedDevice, whyNotCuda } from './device.ts';
 import { explainDeviceFailure } from './device-failure.ts';
 import { type DeviceTurn, inTurn } from './device-turn.ts';
-import { assertInputs, chooseOutput, inputsFor, type PaddedBatch } from './graph-io.ts';
+import { assertInputs, chooseOutput, type GraphTask, inputsFor, type PaddedBatch } from './graph-io.ts';
 import type { GraphOptimization } from './manifest.ts';
 import { sessionOptionsFor } from './session-options.ts';
 
@@ -21,6 +21,8 @@ export interface SessionOptions {
   readonly graphOptimizationLevel: GraphOptimization | undefined;
   /** The output to read where the manifest names one. */
   readonly output: string | undefined;
+  /** `embed` unless said. */
+  readonly task?: GraphTask | undefined;
   /** Threads inside the session (1). */
   readonly threads?: number | undefined;
   /** Taken for everything that is done on WebGPU. */
@@ -29,7 +31,7 @@ export interface SessionOptions {
 
 export interface GraphOutput {
   readonly data: Float32Array;
-  /** `[batch, sequence, dimensions]`, or `[batch, dimensions]` where the graph pools. */
+  /** `[batch, sequence, dimensions]`, or `[batch, dimensions]` where the graph pools; of scores `[batch, 1]`. */
   readonly shape: readonly number[];
 }
 
@@ -57,7 +59,7 @@ export async function openSession(options: SessionOptions): Promise<InferenceSes
   const turn = options.device === 'webgpu' ? options.webgpuTurn : undefined;
   const alone = <T>(work: () => Promise<T>): Promise<T> => (turn === undefined ? work() : inTurn(turn, work));
   const { session, device, note } = await alone(() => openAsAsked(runtime, options));
-  const output = chooseOutput(options.graph, session.outputNames, options.output);
+  const output = outputOf(session, options);
   return {
     device,
     note,
@@ -66,10 +68,14 @@ export async function openSession(options: SessionOptions): Promise<InferenceSes
       const results = await alone(() => session.run(feeds(runtime, session, batch), [output]));
       const tensor = results[output];
       if (tensor === undefined) throw new Error(`the graph returned no ${output}`);
-      return { data: floats(tensor), shape: tensor.dims };
+      return { data: floats(tensor), shape: tensor.dims.length === 1 ? [...tensor.dims, 1] : tensor.dims };
     },
     release: () => alone(() => session.release()),
   };
+}
+
+function outputOf(session: ort.InferenceSession, { graph, task, output: wanted }: SessionOptions): string {
+  return chooseOutput(graph, session.outputNames, { task, wanted });
 }
 
 async function loadRuntime(): Promise<Runtime> {
@@ -138,9 +144,7 @@ async function tryOut(
 ): Promise<void> {
   const batch = { inputIds: BigInt64Array.of(0n, 0n), attentionMask: BigInt64Array.of(1n, 1n), batch: 1, sequence: 2 };
   try {
-    await session.run(feeds(runtime, session, batch), [
-      chooseOutput(options.graph, session.outputNames, options.output),
-    ]);
+    await session.run(feeds(runtime, session, batch), [outputOf(session, options)]);
   } catch (cause) {
     await session.release();
     throw refused(options, device, messageOf(cause), cause);

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Tokenizer, templateProcessing } from 'tokenizers';
 import { ModelError, messageOf } from '../errors.ts';
+import type { TokenSequence } from './encode-texts.ts';
 import type { ModelConfig } from './model-config.ts';
 
-export interface TokenizedText {
-  readonly ids: Int32Array;
+export interface TokenizedText extends TokenSequence {
   /** True when the text was longer than the model's limit. */
   readonly truncated: boolean;
   /** Equal exactly for texts that are the same to the model. */
@@ -34,12 +34,10 @@ const SLICE_CHARACTERS = 65_536;
 export async function loadTokenizer(directory: string, config: ModelConfig): Promise<TextTokenizer> {
   const path = join(directory, 'tokenizer.json');
   const tokenizer = openTokenizer(path);
-  tokenizer.disablePadding();
   if (config.endToken !== undefined) await putBehindTexts(tokenizer, config.endToken, path);
   tokenizer.setTruncation(config.maxTokens);
-  const padToken = config.padToken === undefined ? null : tokenizer.tokenToId(config.padToken);
   return {
-    padId: padToken ?? config.padId ?? 0,
+    padId: padIdOf(tokenizer, config),
     tokenize: async (texts) => {
       const tokenized: TokenizedText[] = [];
       for (const slice of slices(texts)) {
@@ -70,7 +68,14 @@ async function putBehindTexts(tokenizer: Tokenizer, endToken: string, path: stri
   tokenizer.setPostProcessor(templateProcessing(`$A ${endToken}`, undefined, [[endToken, id]]));
 }
 
-function* slices(texts: readonly string[]): Generator<readonly string[]> {
+/** The id with which shorter texts of a batch are filled up. */
+export function padIdOf(tokenizer: Tokenizer, { padToken, padId }: Pick<ModelConfig, 'padToken' | 'padId'>): number {
+  const named = padToken === undefined ? null : tokenizer.tokenToId(padToken);
+  return named ?? padId ?? 0;
+}
+
+/** Texts in as many as are tokenised before the event loop gets its turn. */
+export function* slices(texts: readonly string[]): Generator<readonly string[]> {
   let start = 0;
   while (start < texts.length) {
     let end = start + 1;
@@ -91,9 +96,12 @@ function tokenKey(ids: Int32Array): string {
   return createHash('sha256').update(bytes).digest('base64url').slice(0, 22);
 }
 
-function openTokenizer(path: string): Tokenizer {
+/** A `tokenizer.json` without the padding that it carries. @throws ModelError `tokenizer_invalid` */
+export function openTokenizer(path: string): Tokenizer {
   try {
-    return Tokenizer.fromFile(path);
+    const tokenizer = Tokenizer.fromFile(path);
+    tokenizer.disablePadding();
+    return tokenizer;
   } catch (cause) {
     throw new ModelError('tokenizer_invalid', `${path} could not be loaded: ${messageOf(cause)}.`, {
       hint: 'Copy the file again from where the model was published.',

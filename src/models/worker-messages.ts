@@ -23,6 +23,8 @@ export interface ThreadSetup extends WorkerSetup {
 export interface TokenBatch {
   readonly ids: Int32Array;
   readonly lengths: Int32Array;
+  /** Of pairs: which of the two texts each token belongs to, beside `ids`; undefined where every token is of the first. */
+  readonly types?: Int32Array | undefined;
 }
 
 export interface EncodedBatch {

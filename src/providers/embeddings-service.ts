@@ -1,13 +1,27 @@
 import { modelFromEnv } from '../config/model-from-env.ts';
 import { loadRuntimeSettings } from '../config/runtime.ts';
 import type { ModelReference } from '../config/types.ts';
-import { messageOf } from '../errors.ts';
+import { ConfigError, messageOf } from '../errors.ts';
 import { createProvider } from './create-provider.ts';
+import { openReranker } from './open-reranker.ts';
 import { type ProviderOptions, providerOptions } from './provider-options.ts';
+import { type RankedText, rankScores } from './rank-scores.ts';
+import type { Reranker } from './reranker.ts';
+import { type RerankerSettings, rerankerSettings } from './reranker-settings.ts';
 import type { EmbeddingProvider, ModelFingerprint, ProviderHealth } from './types.ts';
 
 export interface EmbeddingsSettings extends ProviderOptions {
   readonly model: ModelReference & { readonly revision?: string | undefined };
+  /** The reranker behind `rerank`, opened when it is first used; it runs where and with as many threads as the model unless said. */
+  readonly reranker?: RerankerSettings | undefined;
+}
+
+export interface RerankTextsOptions {
+  /** How many are returned; all unless said. */
+  readonly topK?: number;
+  /** Pairs an inference batch at most; what the settings say unless said. */
+  readonly batchSize?: number;
+  readonly signal?: AbortSignal;
 }
 
 export interface EncodeOptions {
@@ -24,11 +38,15 @@ export class EmbeddingsService {
   /** Where texts are embedded, e.g. `cpu (2 threads)` or `cuda:0 (2 threads)`; the provider's name where no model runs here. */
   readonly device: string;
   readonly #provider: EmbeddingProvider;
+  readonly #rerankerSettings: RerankerSettings | undefined;
+  #reranker: Promise<Reranker> | undefined;
+  #closed = false;
 
-  private constructor(provider: EmbeddingProvider) {
+  private constructor(provider: EmbeddingProvider, reranker: RerankerSettings | undefined) {
     this.model = provider.model;
     this.device = provider.device ?? provider.model.provider;
     this.#provider = provider;
+    this.#rerankerSettings = reranker;
   }
 
   /**
@@ -36,14 +54,17 @@ export class EmbeddingsService {
    * @throws ModelError, ProviderError or ConfigError when it cannot be used.
    */
   static async init(settings: EmbeddingsSettings): Promise<EmbeddingsService> {
-    const { model, ...options } = settings;
-    return new EmbeddingsService(await createProvider(model, options));
+    const { model, reranker, ...options } = settings;
+    // The precision and the batches are those of the model that embeds.
+    const shared = { ...options, dtype: undefined, batchSize: undefined };
+    return new EmbeddingsService(await createProvider(model, options), reranker && { ...shared, ...reranker });
   }
 
   /**
    * Opens the model that the environment names: `EMBEDDING_PROVIDER`, `EMBEDDING_MODEL`, `EMBEDDING_DIMENSIONS`,
    * `EMBEDDING_DEVICE`, `EMBEDDING_DEVICE_ID`, `EMBEDDING_GPU_MEMORY`, `EMBEDDING_DTYPE`, `EMBEDDING_THREADS`,
-   * `EMBEDDING_BATCH_SIZE`, `REEMBED_MODELS_DIR`, `REEMBED_CACHE_DIR`; for a service also its key, URL and limits (`docs/providers.md`).
+   * `EMBEDDING_BATCH_SIZE`, `REEMBED_MODELS_DIR`, `REEMBED_CACHE_DIR`; for a service also its key, URL and limits (`docs/providers.md`); and with
+   * `ENABLE_RERANKER` the reranker: `RERANK_PROVIDER`, `RERANK_MODEL`, `RERANK_BASE_URL`, `RERANK_BATCH_SIZE` (`docs/reranking.md`).
    * @throws ConfigError naming each variable that is wrong; else as `init`.
    */
   static async initFromEnv(
@@ -53,7 +74,9 @@ export class EmbeddingsService {
   ): Promise<EmbeddingsService> {
     const { env, onNotice } = options;
     const model = modelFromEnv(env);
-    return EmbeddingsService.init({ model, ...providerOptions(loadRuntimeSettings(env)), onNotice });
+    const runtime = loadRuntimeSettings(env);
+    const reranker = runtime.reranking.enabled ? rerankerSettings(runtime) : undefined;
+    return EmbeddingsService.init({ model, ...providerOptions(runtime), onNotice, reranker });
   }
 
   /**
@@ -64,6 +87,37 @@ export class EmbeddingsService {
     const { kind = 'document', batchSize, signal } = options;
     const { vectors } = await this.#provider.embed(texts, { kind, batchSize, signal });
     return vectors;
+  }
+
+  /**
+   * The places of the texts in `texts`, the one that answers `query` best first. The reranker is opened by the first call; an empty list is an
+   * empty answer.
+   * @throws ConfigError `reranker_disabled` where none is configured; ModelError or ProviderError when it cannot be used.
+   */
+  async rerank(query: string, texts: readonly string[], options: RerankTextsOptions = {}): Promise<number[]> {
+    return (await this.rerankWithScores(query, texts, options)).map(({ index }) => index);
+  }
+
+  /** As `rerank`, each place with its score. Scores are logits: they order the texts of one query, and are no probabilities. */
+  async rerankWithScores(
+    query: string,
+    texts: readonly string[],
+    { topK, batchSize, signal }: RerankTextsOptions = {},
+  ): Promise<readonly RankedText[]> {
+    const reranker = await this.#openReranker();
+    return rankScores(await reranker.score(query, texts, { batchSize, signal })).slice(0, topK);
+  }
+
+  /** Once, whoever asks first; a failure is not kept, so that a server that was down may be asked again. */
+  #openReranker(): Promise<Reranker> {
+    if (this.#rerankerSettings === undefined) throw rerankerDisabled();
+    if (this.#closed) throw new ConfigError('service_closed', 'The service was closed.', { hint: 'Open it again.' });
+    const opening = this.#reranker ?? openReranker(this.#rerankerSettings);
+    this.#reranker = opening;
+    opening.catch(() => {
+      if (this.#reranker === opening) this.#reranker = undefined;
+    });
+    return opening;
   }
 
   /** Embeds one word and says on which device and how long it took. Never rejects: whatever failed is in `message`, with `ok` false. */
@@ -79,7 +133,16 @@ export class EmbeddingsService {
   }
 
   /** Ends the inference threads. Safe to call twice. */
-  close(): Promise<void> {
-    return this.#provider.close();
+  async close(): Promise<void> {
+    this.#closed = true;
+    const reranker = await this.#reranker?.catch(() => undefined);
+    await Promise.all([this.#provider.close(), reranker?.close()]);
   }
+}
+
+function rerankerDisabled(): ConfigError {
+  return new ConfigError('reranker_disabled', 'No reranker is configured, and texts were to be reranked.', {
+    step: 'configuration',
+    hint: 'Set ENABLE_RERANKER=1 and RERANK_MODEL, or give EmbeddingsService.init a "reranker"; see docs/reranking.md.',
+  });
 }

@@ -2,15 +2,20 @@ import { ConfigError } from '../errors.ts';
 import { type EvaluateSidesOptions, evaluateSides } from '../evaluate/evaluate-sides.ts';
 import type { QuerySource } from '../evaluate/load-queries.ts';
 import type { EvaluationResult } from '../evaluate/types.ts';
+import { openReranker } from '../providers/open-reranker.ts';
+import type { Reranker } from '../providers/reranker.ts';
+import { rerankerSettings } from '../providers/reranker-settings.ts';
 import type { SideProviders } from '../search/search.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { withSideProviders } from './side-providers.ts';
 
-export interface EvaluateOptions extends Omit<EvaluateSidesOptions, 'queries' | 'providers'> {
+export interface EvaluateOptions extends Omit<EvaluateSidesOptions, 'queries' | 'providers' | 'reranker'> {
   /** What `REEMBED_QUERIES` or `REEMBED_KNOWN_ITEM` names unless given. */
   readonly queries?: QuerySource | undefined;
   /** Models that outlive this call; those of the definition are opened and closed unless given. */
   readonly providers?: SideProviders | undefined;
+  /** Also the new vectors behind the reranker of the environment (`RERANK_*`), or behind the one that is given; the verdict is then about those. */
+  readonly rerank?: boolean | Reranker | undefined;
 }
 
 /**
@@ -23,9 +28,21 @@ export interface EvaluateOptions extends Omit<EvaluateSidesOptions, 'queries' | 
 export async function evaluate(ctx: MigrationContext, options: EvaluateOptions = {}): Promise<EvaluationResult> {
   const queries = options.queries ?? configuredQueries(ctx);
   if (queries === undefined) throw noQueries();
-  return withSideProviders(ctx, options.providers, (providers) =>
-    evaluateSides(ctx, { ...options, queries, providers }),
-  );
+  const { rerank = false, providers: given, ...rest } = options;
+  const model = rerank === true ? await openConfigured(ctx) : rerank;
+  const reranker = model === false ? undefined : { model, topK: ctx.runtime.reranking.topK };
+  try {
+    return await withSideProviders(ctx, given, (providers) =>
+      evaluateSides(ctx, { ...rest, queries, reranker, providers }),
+    );
+  } finally {
+    if (rerank === true && model !== false) await model.close();
+  }
+}
+
+function openConfigured({ runtime, onProgress }: MigrationContext): Promise<Reranker> {
+  const onNotice = (message: string): void => onProgress({ kind: 'notice', message });
+  return openReranker({ ...rerankerSettings(runtime), onNotice });
 }
 
 /** What the environment names; undefined where it names nothing. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { hashProvider } from '../../src/providers/hash.ts';
 
-export type Protocol = 'openai' | 'tei' | 'huggingface' | 'gemini' | 'info';
+export type Protocol = 'openai' | 'tei' | 'huggingface' | 'gemini' | 'rerank' | 'info';
 
 /** One request as it came in. */
 export interface RecordedRequest {
@@ -11,7 +11,7 @@ export interface RecordedRequest {
   readonly headers: IncomingMessage['headers'];
   /** The parsed JSON; undefined without a body. */
   readonly body: Readonly<Record<string, unknown>> | undefined;
-  /** What it asked to be embedded, in order, prefixes included. */
+  /** What it asked to be embedded or scored, in order, prefixes included. */
   readonly texts: readonly string[];
   /** Requests in flight when it came, itself included. */
   readonly inFlight: number;
@@ -30,6 +30,7 @@ export function protocolOf(method: string, path: string): Protocol {
   if (method === 'GET' && path.endsWith('/info')) return 'info';
   if (path.endsWith('/embeddings')) return 'openai';
   if (path.endsWith('/embed')) return 'tei';
+  if (path.endsWith('/rerank')) return 'rerank';
   return path.endsWith(':batchEmbedContents') ? 'gemini' : 'huggingface';
 }
 
@@ -39,6 +40,7 @@ export function textsOf(protocol: Protocol, body: Readonly<Record<string, unknow
     const requests = body.requests as readonly { readonly content: { readonly parts: readonly { text: string }[] } }[];
     return requests.map(({ content }) => content.parts.map(({ text }) => text).join(''));
   }
+  if (protocol === 'rerank') return body.texts as string[];
   return [protocol === 'openai' ? body.input : body.inputs].flat() as string[];
 }
 
@@ -70,6 +72,9 @@ export function answerBody(request: RecordedRequest, { vectors, tokens }: WireAn
         })),
         usage: { prompt_tokens: tokens, total_tokens: tokens },
       };
+    case 'rerank':
+      // The first value of the vector is the score; the order is the service's own.
+      return vectors.map(({ index, values }) => ({ index, score: values[0] })).reverse();
     case 'gemini':
       return { embeddings: vectors.map(({ values }) => ({ values: [...values] })) };
     default:

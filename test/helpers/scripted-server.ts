@@ -43,7 +43,7 @@ export interface ScriptedServer {
 
 /**
  * A real HTTP server on loopback that speaks the four protocols (OpenAI, TEI, Hugging Face, Gemini) with the vectors of `hash/<dimensions>`
- * (`hashVectors`) and misbehaves by a script of steps, as real services do. Close it at the end; answers that it still owes are dropped.
+ * (`hashVectors`), reranks as TEI does (a text's score is the first value of its vector), and misbehaves by a script of steps, as real services do. Close it at the end; answers that it still owes are dropped.
  *
  *     const server = await startScriptedServer({ key: 'sk-test' });
  *     server.script({ kind: 'status', status: 429, headers: { 'retry-after-ms': '5' } }, { kind: 'cut' });

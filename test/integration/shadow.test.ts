@@ -147,6 +147,10 @@ describe('a search client with a shadow', () => {
     const report = await reportShadow(bed.context(), { seed });
     const mean = expected.reduce((sum, { overlap }) => sum + overlap, 0) / expected.length;
     expect(report).toMatchObject({ searches: 30, served: { old: 30, new: 0 }, k: { least: 10, most: 10 }, leftOut: 0 });
+    const { rows: times } = await bed.chain.db.query(
+      'SELECT min(at) AS since, max(at) AS until FROM reembed.shadow_searches',
+    );
+    expect([{ since: report.since, until: report.until }]).toEqual(times);
     expect(report.overlap.mean).toBeCloseTo(mean, 6);
     expect(report.overlap.low).toBeLessThan(mean);
     expect(report.overlap.high).toBeGreaterThan(mean);

@@ -16,11 +16,11 @@ export const evaluate = defineCommand({
       return reportAgreement(flags, cli);
     }
     const { evaluate: evaluateMigration } = await import('../../steps/evaluate.ts');
-    const { k, sample, seed, tolerance, minGain, pairs, pairLimit, threshold: thresholds } = flags;
-    const checks = flags.checks && { pairs, pairLimit, thresholds };
+    const { k, sample, seed, tolerance, minGain, rerank } = flags;
+    const checks = flags.checks && { pairs: flags.pairs, pairLimit: flags.pairLimit, thresholds: flags.threshold };
     const queries = querySource(flags);
     const result = await withMigration(flags, cli, (ctx) =>
-      evaluateMigration(ctx, { queries, k, sample, seed, tolerance, minGain, checks }),
+      evaluateMigration(ctx, { queries, k, sample, seed, tolerance, minGain, rerank, checks }),
     );
     const { evaluationText } = await import('../../reports/evaluation-report.ts');
     await writeReport(result, flags, cli);

@@ -43,7 +43,7 @@ function withoutGraph(repo: string, paths: readonly string[], dtype: Dtype | und
     {
       hint:
         `Pull an export of it, such as ${exportsOf(repo)}; or make one ("optimum-cli export onnx --model ${repo} --task feature-extraction ` +
-        `<directory>") and set EMBEDDING_MODEL to that directory.`,
+        `<directory>", a reranker with --task text-classification) and set EMBEDDING_MODEL, or RERANK_MODEL, to that directory.`,
     },
   );
 }

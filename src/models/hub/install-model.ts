@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import { ModelError } from '../../errors.ts';
 import { type ModelManifest, readManifest, verifyManifest } from '../manifest.ts';
+import { readStatedModel } from '../stated-config.ts';
 import { type ChosenFiles, chooseFiles } from './choose-files.ts';
 import { type DownloadedModel, downloadModel, removeParts, type VerifiedFile } from './download-model.ts';
 import { checkLock } from './lock-file.ts';
-import { type ManifestedModel, manifested, statedDimensions, withFilesOf } from './make-manifest.ts';
+import { type ManifestedModel, manifested, withFilesOf } from './make-manifest.ts';
 import { type HubFile, type HubModel, readFileInfo } from './model-info.ts';
 import { type PlacedFile, placeModel } from './place-model.ts';
 import type { PullRequest } from './pull-request.ts';
@@ -87,11 +88,13 @@ async function makeManifest(
   const locate = (wanted: string): string | undefined => files.find((file) => file.name === wanted)?.path;
   const inOrder = [...files].sort((a, b) => (a.name < b.name ? -1 : 1));
   const entry = ({ name: file, bytes, sha256 }: VerifiedFile) => [file, { bytes, sha256 }] as const;
+  const { kind, dimensions } = await readStatedModel(locate);
   return {
     name,
+    ...(kind === 'reranker' ? { kind } : {}),
     revision: model.commit,
     license: model.license,
-    dimensions: await statedDimensions(locate),
+    dimensions,
     dtype,
     graph,
     files: Object.fromEntries(inOrder.map(entry)),

@@ -8,11 +8,12 @@ import { largestRequest } from './request-limits.ts';
 import { type ServedModel, servedModel } from './served-model.ts';
 
 /** What TEI says about itself: https://huggingface.co/docs/text-embeddings-inference/en/quick_tour */
-interface ServerInfo {
+export interface ServerInfo {
   readonly modelId: string;
   readonly revision: string | null;
   readonly dtype: string | null;
-  readonly pooling: string | null;
+  /** What kind of model it is, e.g. `{ embedding: { pooling } }`; undefined where it does not say. */
+  readonly type: Readonly<Record<string, unknown>> | undefined;
   readonly maxItems: number;
   readonly maxBatchTokens: number;
   readonly maxTokens: number | undefined;
@@ -25,7 +26,7 @@ const DTYPES: Readonly<Record<string, string>> = { float32: 'fp32', float16: 'fp
 const POOLINGS: Readonly<Record<string, string>> = { last_token: 'last-token' };
 
 /** @throws ConfigError `base_url_missing`: there is no service of that name */
-export function teiUrl(settings: RemoteSettings, path: '/embed' | '/info'): URL {
+export function teiUrl(settings: RemoteSettings, path: '/embed' | '/rerank' | '/info'): URL {
   if (settings.baseUrl !== undefined) return endpointUrl(settings.baseUrl, path, settings);
   throw new ConfigError('base_url_missing', 'EMBEDDING_BASE_URL is not set, expected the URL of your TEI server.', {
     step: 'configuration',
@@ -34,29 +35,43 @@ export function teiUrl(settings: RemoteSettings, path: '/embed' | '/info'): URL 
 }
 
 /** @throws ProviderError when the server is no TEI, or serves another model than `reference` names */
-export function readInfo({ json }: JsonAnswer, url: URL, { model }: ModelReference): ServerInfo {
-  const info = fieldsOf(json);
-  const { model_id: modelId, model_sha: revision, model_dtype: dtype, model_type: type } = info;
-  if (typeof modelId !== 'string')
-    throw infoRefused('server_unknown', `${shownUrl(url)} does not name a model, expected model_id as TEI has it.`);
-  const embedding = fieldsOf(type).embedding ?? fieldsOf(type).Embedding;
-  if (type !== undefined && embedding === undefined) {
+export function readInfo(answer: JsonAnswer, url: URL, { model }: ModelReference): ServerInfo {
+  const info = readServer(answer, url);
+  const { modelId, type } = info;
+  if (type !== undefined && embeddingOf(type) === undefined) {
     throw infoRefused('model_differs', `${shownUrl(url)} serves ${modelId}, which is no embedding model.`);
   }
   if (!isSameModel(modelId, model)) {
     throw infoRefused('model_differs', `${shownUrl(url)} serves ${modelId}, the configuration asks for ${model}.`);
   }
-  const { pooling } = fieldsOf(embedding);
+  return info;
+}
+
+/** What a server says about itself, whatever it serves. @throws ProviderError `server_unknown` when it is no TEI */
+export function readServer({ json }: JsonAnswer, url: URL): ServerInfo {
+  const info = fieldsOf(json);
+  const { model_id: modelId, model_sha: revision, model_dtype: dtype, model_type: type } = info;
+  if (typeof modelId !== 'string')
+    throw infoRefused('server_unknown', `${shownUrl(url)} does not name a model, expected model_id as TEI has it.`);
   const usual = largestRequest('tei', undefined);
   return {
     modelId,
     revision: typeof revision === 'string' ? revision : null,
     dtype: typeof dtype === 'string' ? (DTYPES[dtype] ?? dtype) : null,
-    pooling: typeof pooling === 'string' ? (POOLINGS[pooling] ?? pooling) : null,
+    type: type === undefined ? undefined : fieldsOf(type),
     maxItems: countOf(info.max_client_batch_size) ?? usual.items,
     maxBatchTokens: countOf(info.max_batch_tokens) ?? usual.tokens,
     maxTokens: countOf(info.max_input_length),
   };
+}
+
+function embeddingOf(type: ServerInfo['type']): unknown {
+  return type?.embedding ?? type?.Embedding;
+}
+
+function poolingOf({ type }: ServerInfo): string | null {
+  const { pooling } = fieldsOf(embeddingOf(type));
+  return typeof pooling === 'string' ? (POOLINGS[pooling] ?? pooling) : null;
 }
 
 /** Hugging Face's Text Embeddings Inference. Texts that are too long are cut there. */
@@ -70,7 +85,7 @@ export function teiProtocol(reference: ModelReference, url: URL, info: ServerInf
       revision: info.revision,
       dimensions: reference.dimensions,
       dtype: info.dtype,
-      pooling: info.pooling,
+      pooling: poolingOf(info),
       normalize: true,
       prefixes: served.prefixes,
       files: {},
@@ -110,7 +125,8 @@ function isSameModel(served: string, asked: string): boolean {
   return /^[./\\]|^[a-z]:\\/.test(a) || a === b || a.endsWith(`/${b}`) || b.endsWith(`/${a}`);
 }
 
-function infoRefused(code: string, message: string): ProviderError {
+/** What `/info` says is not what was asked for. */
+export function infoRefused(code: string, message: string): ProviderError {
   return new ProviderError(code, message, {
     retryable: false,
     scope: 'service',

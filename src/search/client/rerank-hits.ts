@@ -1,4 +1,5 @@
 import type { Reranker } from '../../providers/reranker.ts';
+import { rerankHits as rerank } from '../rerank.ts';
 import type { SearchClientHit } from './types.ts';
 
 /** The hits in the reranker's order, with its scores. One without a text cannot be read, and comes last. */
@@ -8,15 +9,7 @@ export async function rerankHits(
   hits: readonly SearchClientHit[],
   options: { readonly batchSize: number | undefined; readonly signal: AbortSignal | undefined },
 ): Promise<SearchClientHit[]> {
-  const read = hits.filter(({ text }) => text !== null);
-  if (read.length === 0) return [...hits];
-  const scores = await reranker.score(
-    query,
-    read.map(({ text }) => text ?? ''),
-    options,
-  );
-  const scored = read.map((hit, i) => ({ ...hit, score: scores[i] ?? Number.NEGATIVE_INFINITY }));
-  const unread = hits.filter(({ text }) => text === null);
-  const rest = unread.map((hit) => ({ ...hit, score: Number.NEGATIVE_INFINITY }));
-  return [...scored.sort((a, b) => b.score - a.score), ...rest];
+  const all = { topK: hits.length, returnTopK: hits.length };
+  const reranked = await rerank(hits, { query, reranker, textOf: ({ text }) => text, ...all, ...options });
+  return reranked.map(({ hit, score = Number.NEGATIVE_INFINITY }) => ({ ...hit, score }));
 }
