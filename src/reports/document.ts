@@ -35,7 +35,7 @@ function alignedTable(head: readonly string[], rows: readonly (readonly string[]
 
 /** Whether a column holds numbers, which stand to the right. */
 export function isNumeric(rows: readonly (readonly string[])[], column: number): boolean {
-  return rows.length > 0 && rows.every((row) => /^([+−–-]?[\d.,]|–|$)/.test(row[column] ?? ''));
+  return rows.length > 0 && rows.every((row) => /^(([+−–<>-] ?)?[\d.,]|–|$)/.test(row[column] ?? ''));
 }
 
 export function markdownOfBlocks(blocks: readonly Block[]): string {

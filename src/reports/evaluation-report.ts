@@ -20,9 +20,9 @@ export function verdictSentence(result: EvaluationResult): string {
 }
 
 function reasonOf({ verdict, criterion, moreQueries, recallAt10 }: SideComparison): string {
-  const limit = signed(criterion.limit);
-  const asked = criterion.kind === 'better' ? `a gain of more than ${limit}` : `no loss beyond ${limit}`;
-  if (verdict === 'go') return `that is ${asked}`;
+  const limit = Math.abs(criterion.limit).toFixed(3);
+  const asked = criterion.kind === 'better' ? `a gain of more than ${limit}` : `no loss of more than ${limit}`;
+  if (verdict === 'go') return asked;
   if (verdict === 'no-go') return `asked was ${asked}`;
   const all = number((recallAt10?.queries ?? 0) + (moreQueries ?? 0));
   if (moreQueries === null)

@@ -103,7 +103,7 @@ const QUERY_WIDTH = 70;
 /** Queries to look at. */
 export function exampleBlocks({ examples, k }: EvaluationResult): Block[] {
   if (examples.length === 0) return [];
-  const rank = (value: number | null): string => (value === null ? `beyond ${Math.max(k, 10)}` : String(value));
+  const rank = (value: number | null): string => (value === null ? `> ${Math.max(k, 10)}` : String(value));
   const rows = examples.map(({ change, query, fromRank, toRank }) => [
     change,
     rank(fromRank),

@@ -77,7 +77,7 @@ describe('real passages, an older encoder and all-MiniLM-L6-v2, their titles as 
     const file = join(directory, 'titles.jsonl');
     const asked = [...lines.filter((_, i) => i % 4 < 2), { query: 'a row that is not there', relevant: [ROWS + 1] }];
     await writeFile(file, asked.map((line) => JSON.stringify(line)).join('\n'));
-    const result = await evaluate(ctx, { queries: { file }, providers: upwards, store: false });
+    const result = await evaluate(ctx, { queries: { file }, providers: upwards, store: false, checks: false });
     expect(result.rows).toMatchObject({ total: ROWS, sides: [ROWS, HALF], common: HALF, restricted: true });
     const used = HALF / 2;
     expect(result.queries).toMatchObject({
@@ -193,7 +193,7 @@ describe('what cannot be measured', () => {
         .map(({ title }) => title)
         .join('\n'),
     );
-    const result = await evaluate(chain.context(UP), { queries: { file }, providers: upwards, store: false });
+    const result = await evaluate(chain.context(UP), { queries: { file }, providers: upwards, store: false, checks: false });
     expect(result).toMatchObject({ verdict: 'inconclusive', queries: { used: 5, labelled: 0 } });
     expect(result.comparisons[0]?.overlap).toBeGreaterThan(0);
     expect(result.sides[0]?.exact.metrics).toBeUndefined();
