@@ -1,11 +1,12 @@
 import type { Argv } from 'yargs';
 import type { QuerySource } from '../evaluate/load-queries.ts';
 import { type GlobalFlags, migrationFlags } from './command.ts';
+import { shadowFlags } from './shadow-flags.ts';
 import { wholeNumber } from './whole-number.ts';
 
 export function evaluateFlags(yargs: Argv<GlobalFlags>) {
   const text = { type: 'string', requiresArg: true } as const;
-  return migrationFlags(yargs)
+  const flags = migrationFlags(yargs)
     .option('queries', { ...text, describe: 'A .jsonl of { query, relevant, slice? }, or a .txt with a query a line' })
     .option('known-item', {
       ...text,
@@ -62,6 +63,7 @@ export function evaluateFlags(yargs: Argv<GlobalFlags>) {
       defaultDescription: '0.7,0.8,0.9',
     })
     .option('output', { ...text, coerce: reportFile, describe: 'Also a report: .html, .md or .json' });
+  return shadowFlags(flags);
 }
 
 /** The flags as yargs reads them, by their names in camel case. */

@@ -26,9 +26,9 @@ export function pruneShadowSql(stateSchema: string): string {
 /** What the log says since `$2` of the migration `$1`, the newest `$3` searches, without their details. */
 export function readShadowSql(stateSchema: string): string {
   return (
-    'SELECT id::text AS id, at, served, k, overlap::float8 AS overlap, rank_biased_overlap::float8 AS "rankBiasedOverlap", ' +
+    'SELECT s.id::text AS id, s.at, served, k, overlap::float8 AS overlap, rank_biased_overlap::float8 AS "rankBiasedOverlap", ' +
     `served_ms::float8 AS "servedMs", shadow_ms::float8 AS "shadowMs", (detail -> 'firstChanged')::boolean AS "firstChanged" ` +
-    `FROM ${shadowTable(stateSchema)} WHERE migration_id = $1 AND at >= $2::timestamptz ORDER BY id DESC LIMIT $3::bigint`
+    `FROM ${shadowTable(stateSchema)} s WHERE s.migration_id = $1 AND s.at >= $2::timestamptz ORDER BY s.id DESC LIMIT $3::bigint`
   );
 }
 

@@ -7,7 +7,7 @@ import type { Reranker } from '../providers/reranker.ts';
 import { rerankerSettings } from '../providers/reranker-settings.ts';
 import type { SideProviders } from '../search/search.ts';
 import type { MigrationContext } from '../state/context.ts';
-import { lazyProvider } from './provider.ts';
+import { withSideProviders } from './side-providers.ts';
 
 export interface EvaluateOptions extends Omit<EvaluateSidesOptions, 'queries' | 'providers' | 'reranker'> {
   /** What `REEMBED_QUERIES` or `REEMBED_KNOWN_ITEM` names unless given. */
@@ -28,23 +28,15 @@ export interface EvaluateOptions extends Omit<EvaluateSidesOptions, 'queries' | 
 export async function evaluate(ctx: MigrationContext, options: EvaluateOptions = {}): Promise<EvaluationResult> {
   const queries = options.queries ?? configuredQueries(ctx);
   if (queries === undefined) throw noQueries();
-  const { definition } = ctx;
-  const fresh = lazyProvider(ctx, definition);
-  const old = definition.from === undefined ? undefined : lazyProvider(ctx, definition.from);
-  const own: SideProviders = { new: () => fresh.get(), old: old && (() => old.get()) };
-  const { rerank = false, providers, ...rest } = options;
-  const reranker = rerank === true ? await openConfigured(ctx) : rerank;
+  const { rerank = false, providers: given, ...rest } = options;
+  const model = rerank === true ? await openConfigured(ctx) : rerank;
+  const reranker = model === false ? undefined : { model, topK: ctx.runtime.reranking.topK };
   try {
-    return await evaluateSides(ctx, {
-      ...rest,
-      queries,
-      reranker: reranker === false ? undefined : { model: reranker, topK: ctx.runtime.reranking.topK },
-      providers: { new: providers?.new ?? own.new, old: providers?.old ?? own.old },
-    });
+    return await withSideProviders(ctx, given, (providers) =>
+      evaluateSides(ctx, { ...rest, queries, reranker, providers }),
+    );
   } finally {
-    if (rerank === true && reranker !== false) await reranker.close();
-    await fresh.close();
-    await old?.close();
+    if (rerank === true && model !== false) await model.close();
   }
 }
 

@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { runChecks } from '../../src/evaluate/checks/run-checks.ts';
-import { monitor } from '../../src/evaluate/shadow/monitor.ts';
 import { reportShadow } from '../../src/evaluate/shadow/report-shadow.ts';
 import type { EvaluationCheck } from '../../src/evaluate/types.ts';
 import type { TransactionSource } from '../../src/search/active-model.ts';
@@ -14,6 +13,7 @@ import { createShadow } from '../../src/search/shadow/create-shadow.ts';
 import type { ServedSearch } from '../../src/search/shadow/types.ts';
 import { recordEvent } from '../../src/state/events.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
+import { monitor } from '../../src/steps/monitor.ts';
 import { overlapAt, rankBiasedOverlap } from '../../src/vector/rank-agreement.ts';
 import { type ManualBed, openManualBed } from '../helpers/manual-bed.ts';
 
@@ -147,6 +147,10 @@ describe('a search client with a shadow', () => {
     const report = await reportShadow(bed.context(), { seed });
     const mean = expected.reduce((sum, { overlap }) => sum + overlap, 0) / expected.length;
     expect(report).toMatchObject({ searches: 30, served: { old: 30, new: 0 }, k: { least: 10, most: 10 }, leftOut: 0 });
+    const { rows: times } = await bed.chain.db.query(
+      'SELECT min(at) AS since, max(at) AS until FROM reembed.shadow_searches',
+    );
+    expect([{ since: report.since, until: report.until }]).toEqual(times);
     expect(report.overlap.mean).toBeCloseTo(mean, 6);
     expect(report.overlap.low).toBeLessThan(mean);
     expect(report.overlap.high).toBeGreaterThan(mean);
@@ -264,9 +268,9 @@ describe('a search client with a shadow', () => {
 describe('after the swap', () => {
   it('the monitor asks the kept old column what the new one served', async () => {
     await cutOver(bed.context());
-    const report = await monitor(bed.context(), {
-      ...{ durationMs: 400, queries: titles.slice(0, 3), providers: bed.providers, seed },
-    });
+    const queries = join(folder, 'queries.txt');
+    await writeFile(queries, titles.slice(0, 3).join('\n'));
+    const report = await monitor(bed.context(), { durationMs: 400, queries, providers: bed.providers, seed });
     expect(report.searches).toBeGreaterThanOrEqual(1);
     expect(report).toMatchObject({ complete: true, failed: 0, served: { old: 0, new: report.searches } });
     const [first = ''] = titles;

@@ -11,6 +11,10 @@ export const evaluate = defineCommand({
   describe: 'Compare old and new vectors by queries with known answers: GO, NO-GO or not enough evidence',
   flags: evaluateFlags,
   run: async (flags, cli) => {
+    if (flags.fromShadow === true || flags.monitor !== undefined) {
+      const { reportAgreement } = await import('../report-agreement.ts');
+      return reportAgreement(flags, cli);
+    }
     const { evaluate: evaluateMigration } = await import('../../steps/evaluate.ts');
     const { k, sample, seed, tolerance, minGain, rerank } = flags;
     const checks = flags.checks && { pairs: flags.pairs, pairLimit: flags.pairLimit, thresholds: flags.threshold };

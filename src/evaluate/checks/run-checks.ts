@@ -1,4 +1,5 @@
 import { number } from '../../amounts.ts';
+import { ProviderError } from '../../errors.ts';
 import { type MigrationContext, throwIfStopped } from '../../state/context.ts';
 import type { EvaluationCheck } from '../types.ts';
 import { checkDimensions } from './dimensions.ts';
@@ -10,7 +11,7 @@ import { readPairs } from './read-pairs.ts';
 import { readSample } from './read-sample.ts';
 import { checkSimilarPairs } from './similar-pairs.ts';
 import { checkThresholds } from './thresholds.ts';
-import { type CheckedSample, type CheckOptions, MIN_ROWS } from './types.ts';
+import { type CheckedSample, type CheckedSide, type CheckOptions, MIN_ROWS } from './types.ts';
 
 /**
  * The quick checks: facts about the vectors themselves, which need no labelled query. Before the backfill, within it and after the swap, on a
@@ -36,9 +37,21 @@ export async function runChecks(ctx: MigrationContext, options: CheckOptions): P
     const open = options.providers[side.search.side];
     if (open === undefined) continue;
     throwIfStopped(ctx, 'inspect');
-    checks.push(await checkSimilarPairs(side, await open(), pairs, options.pairLimit, ctx.signal));
+    const provider = await open();
+    try {
+      checks.push(await checkSimilarPairs(side, provider, pairs, options.pairLimit, ctx.signal));
+    } catch (error) {
+      if (!(error instanceof ProviderError) || error.code !== 'vector_missing') throw error;
+      checks.push(unknownPairs(side, provider.model.name));
+    }
   }
   return checks;
+}
+
+/** The provider `file` has vectors for the texts of a file only. */
+function unknownPairs({ search: { side } }: CheckedSide, model: string): EvaluationCheck {
+  const message = `The similar pairs were not asked of the ${side} model ${model}, which has vectors for known texts only.`;
+  return { code: 'similar_pairs', level: 'info', message, values: { side } };
 }
 
 function describeSample({ sides, texts }: CheckedSample, seed: number): EvaluationCheck {

@@ -7,7 +7,7 @@ import { type MigrationContext, throwIfStopped } from '../../state/context.ts';
 import { reportShadow, type ShadowReportOptions } from './report-shadow.ts';
 import type { ShadowReport } from './types.ts';
 
-export interface MonitorOptions extends Omit<ShadowReportOptions, 'since'> {
+export interface WatchOptions extends Omit<ShadowReportOptions, 'since'> {
   /** How long to watch, in milliseconds. */
   readonly durationMs: number;
   /** Queries to ask both sides, each once, evenly over that time; without them what the application's own shadow logs meanwhile is reported. */
@@ -23,7 +23,7 @@ export interface MonitorOptions extends Omit<ShadowReportOptions, 'since'> {
  *
  * @throws PreflightError `not_expanded`, `old_column_gone` after the old column was dropped, `no_shadow_log`; ConfigError `no_provider`
  */
-export async function monitor(ctx: MigrationContext, options: MonitorOptions): Promise<ShadowReport> {
+export async function watchAgreement(ctx: MigrationContext, options: WatchOptions): Promise<ShadowReport> {
   const { rows } = await ctx.db.query<{ now: string }>('SELECT pg_catalog.clock_timestamp()::text AS now');
   const since = rows[0]?.now;
   const { queries } = options;
@@ -39,7 +39,7 @@ export async function monitor(ctx: MigrationContext, options: MonitorOptions): P
 async function askBoth(
   ctx: MigrationContext,
   queries: readonly string[],
-  { durationMs, limit = 10, providers }: MonitorOptions,
+  { durationMs, limit = 10, providers }: WatchOptions,
 ): Promise<{ readonly failed: number; readonly lastError: string | undefined }> {
   const ask = (query: string, side: 'old' | 'new' | 'active') => timed(ctx, { query, side, limit, providers });
   // Opens both models, so that no latency holds that, and tells what is missing before the time is spent.
