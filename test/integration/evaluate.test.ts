@@ -15,6 +15,7 @@ import { cutOver } from '../../src/steps/cut-over.ts';
 import { evaluate } from '../../src/steps/evaluate.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
+import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
 import { type Chain, openChain } from '../helpers/chain.ts';
 import { refusalOf } from '../helpers/refusal.ts';
 
@@ -179,6 +180,11 @@ describe('real passages, an older encoder and all-MiniLM-L6-v2, their titles as 
     expect(await refusalOf(cutOver(other))).toMatchObject({
       message: expect.stringContaining('made with other models'),
     });
+    const warned = chain.context(DOWN, { ...STRICT, gate: 'warn' });
+    expect(await cutOver(warned)).toMatchObject({ changed: true });
+    const warning = expect.stringMatching(/^The new vectors are not known to be good enough: NO-GO/);
+    expect(warned.events).toContainEqual({ kind: 'warning', message: warning });
+    await undoCutOver(warned);
     expect(await cutOver(lax)).toMatchObject({ changed: true });
   });
 });
