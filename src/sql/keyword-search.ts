@@ -158,7 +158,7 @@ function numbersOf(values: readonly number[]): string {
 }
 
 /** ` AND …` over a row `t`, whose columns the filter may name alone. */
-function conditionsSql({ filter, withoutVector }: KeywordConditions, params: unknown[]): string {
+export function conditionsSql({ filter, withoutVector }: KeywordConditions, params: unknown[]): string {
   const conditions: string[] = [];
   if (filter !== undefined) {
     conditions.push(`(${fragmentSql(filter, params.length + 1)})`);
@@ -168,7 +168,8 @@ function conditionsSql({ filter, withoutVector }: KeywordConditions, params: unk
   return conditions.map((condition) => ` AND ${condition}`).join('');
 }
 
-function parameters(): { readonly params: unknown[]; readonly add: (value: unknown) => string } {
+/** Collects a statement's parameters: `add` gives the place of a value. */
+export function parameters(): { readonly params: unknown[]; readonly add: (value: unknown) => string } {
   const params: unknown[] = [];
   return { params, add: (value) => `$${params.push(value)}` };
 }

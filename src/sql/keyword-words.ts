@@ -32,7 +32,10 @@ export function lexemeQuery(lexeme: string): string {
 /** The name of a migration's index over words in a language: another language is another index, which is built beside the first. */
 export function wordsIndexName(migrationId: string, language: string): string {
   return fitIdentifier(
-    `${wordsIndexPrefix(migrationId)}${language.replaceAll(/[".]/g, '').replace(/^pg_catalog/, '')}`,
+    `${wordsIndexPrefix(migrationId)}${language
+      .replaceAll('"', '')
+      .replace(/^pg_catalog\./, '')
+      .replaceAll('.', '_')}`,
     '',
   );
 }

@@ -7,6 +7,7 @@ import type { SavedBackup } from '../state/records.ts';
 import { findRecord, oldVectorTarget, resolveMigration } from '../state/resolve.ts';
 import { backupColumn } from '../swap/backup.ts';
 import { finalizeSwap } from '../swap/finalize.ts';
+import { wordIndexesOf } from './keyword-drop.ts';
 import { withLease } from './with-lease.ts';
 
 const PENDING_LIMIT = 1_000;
@@ -29,7 +30,7 @@ export interface FinalizeOptions {
  */
 export async function finalize(ctx: MigrationContext, options: FinalizeOptions): Promise<FinalizeResult> {
   return withLease(ctx, 'finalize', async ({ ctx: leased, lease }) => {
-    const { record } = await resolveMigration(leased);
+    const { record, table } = await resolveMigration(leased);
     if (record.phase === 'finalized') return { step: 'finalize', changed: false, backup: undefined };
     await warnOfPending(leased);
     let saved: SavedBackup | undefined;
@@ -40,6 +41,10 @@ export async function finalize(ctx: MigrationContext, options: FinalizeOptions):
         saved = await backup(leased, { side: 'old', reason: 'finalize' });
       },
     });
+    for (const { name } of wordIndexesOf(leased, table)) {
+      const message = `${name} stays, for keyword search; "reembed keyword drop" removes it.`;
+      leased.onProgress({ kind: 'notice', message });
+    }
     return { step: 'finalize', changed: true, backup: saved };
   });
 }

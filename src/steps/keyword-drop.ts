@@ -1,5 +1,5 @@
 import { readIndexes } from '../db/catalog.ts';
-import type { PartitionIndex, TableInfo } from '../db/catalog-types.ts';
+import type { IndexInfo, PartitionIndex, TableInfo } from '../db/catalog-types.ts';
 import { readPartitions } from '../db/partitions.ts';
 import type { Queryable } from '../db/types.ts';
 import { wordsIndexPrefix } from '../sql/keyword-words.ts';
@@ -35,15 +35,23 @@ export async function dropWordIndexes(
   options: { readonly except?: string } = {},
 ): Promise<string[]> {
   const indexes = await readIndexes(ctx.db, [table.oid]);
-  const names = indexes
+  const names = wordIndexesOf(ctx, { indexes })
     .map(({ name }) => name)
-    .filter((name) => name.startsWith(wordsIndexPrefix(ctx.definition.id)) && name !== options.except);
+    .filter((name) => name !== options.except);
   for (const name of names) {
     ctx.onProgress({ kind: 'step', step: 'keyword', message: `Dropping the index ${name}` });
     if (table.kind === 'p') await dropPartitionedIndex(ctx, table, name, 'keyword');
     else await dropIndexConcurrently(ctx, table.schema, name);
   }
   return names;
+}
+
+/** The migration's indexes over words, by their names. */
+export function wordIndexesOf(
+  ctx: Pick<MigrationContext, 'definition'>,
+  table: Pick<TableInfo, 'indexes'>,
+): readonly IndexInfo[] {
+  return table.indexes.filter(({ name }) => name.startsWith(wordsIndexPrefix(ctx.definition.id)));
 }
 
 /** An index over words with its parts on the partitions. */

@@ -12,6 +12,7 @@ import { rebuildOldIndexes } from '../swap/drop-old-indexes.ts';
 import { withTableLock } from '../swap/lock-table.ts';
 import { finishUndo } from '../swap/undo.ts';
 import { fillOld } from './fill-old.ts';
+import { dropWordIndexes } from './keyword-drop.ts';
 import { withLease } from './with-lease.ts';
 
 /**
@@ -46,6 +47,8 @@ async function undoExpandLeased(ctx: MigrationContext, lease: Lease): Promise<bo
   // An interrupted 007 down leaves constraints half made; after this step nobody would know of them.
   await finishUndo(ctx, 'expand', () => fillOld(ctx, lease));
   await rebuildOldIndexes(ctx, record, table);
+  // Its counts go with the record, and nobody would know of it then.
+  await dropWordIndexes(ctx, table);
   await withTableLock(ctx, table, 'expand', async (tx) => {
     await assertLease(tx, runtime.stateSchema, definition.id, lease.token);
     const triggers = [...dropTriggerSql(target, definition.id), ...dropNotifyTriggerSql(target, definition.id)];

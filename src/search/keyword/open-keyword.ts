@@ -2,6 +2,7 @@ import { number } from '../../amounts.ts';
 import type { MigrationDefinition } from '../../config/types.ts';
 import type { Queryable } from '../../db/types.ts';
 import { PreflightError } from '../../errors.ts';
+import { pgSearchSql, type VchordPlace, vchordSql } from '../../sql/keyword-extensions.ts';
 import {
   indexedSearchSql,
   type KeywordTarget,
@@ -24,7 +25,11 @@ export interface OpenKeywordOptions {
   readonly candidates?: number | undefined;
   /** Entries of the index that are looked at for a query (50,000). */
   readonly maxEntries?: number | undefined;
+  /** An extension with a BM25 index of its own on the table, in the place of all this. Untried by us, so only where it is asked for. */
+  readonly extension?: KeywordExtension | undefined;
 }
+
+export type KeywordExtension = { readonly name: 'pg_search' } | ({ readonly name: 'vchord_bm25' } & VchordPlace);
 
 export interface Keyword {
   readonly search: KeywordSearch;
@@ -58,11 +63,41 @@ export function openKeyword(options: OpenKeywordOptions): Keyword {
     if (!Number.isInteger(limit) || limit < 1) throw new RangeError(`limit is a whole number from 1, got ${limit}`);
     // A NUL is no part of any text in Postgres, and refused as a parameter.
     const text = query.replaceAll('\u0000', ' ');
-    const place = await placeNow(tx);
-    if (place.index !== 'ready') return scan(tx, place, text, wanted);
-    return searchIndex(tx, place, text, wanted, { ...options, stateSchema });
+    try {
+      return await answer(tx, await placeNow(tx), text, wanted, { ...options, stateSchema });
+    } catch (error) {
+      // What was known of the catalog may be what was wrong: a retry looks anew.
+      known = undefined;
+      throw error;
+    }
   };
   return { explain, search: async (tx, query, wanted) => (await explain(tx, query, wanted)).hits };
+}
+
+async function answer(
+  tx: Queryable,
+  place: KeywordPlace,
+  query: string,
+  wanted: KeywordSearchOptions,
+  options: OpenKeywordOptions & { readonly stateSchema: string },
+): Promise<KeywordResult> {
+  if (options.extension !== undefined) return askExtension(tx, place, query, wanted, options.extension);
+  return place.index === 'ready' ? searchIndex(tx, place, query, wanted, options) : scan(tx, place, query, wanted);
+}
+
+async function askExtension(
+  tx: Queryable,
+  place: KeywordPlace,
+  query: string,
+  options: KeywordSearchOptions,
+  extension: KeywordExtension,
+): Promise<KeywordResult> {
+  const target = targetOf(place);
+  if (extension.name === 'pg_search' && target.key.length > 1) throw keyOfSeveral(place);
+  const search = { ...options, query };
+  const statement = extension.name === 'pg_search' ? pgSearchSql(target, search) : vchordSql(target, extension, search);
+  const hits = hitsOf(await run(tx, statement), place);
+  return { hits, engine: `${extension.name} (untried)`, language: undefined, complete: undefined };
 }
 
 async function scan(
@@ -156,5 +191,13 @@ function indexMissing({ table, index }: KeywordPlace): PreflightError {
     'keyword_index_missing',
     `${table.schema}.${table.name} ${what} a keyword search, and more than the ${number(SCANNED_ROWS)} rows that are searched without one.`,
     { step: 'inspect', hint: 'Run "reembed keyword build".' },
+  );
+}
+
+function keyOfSeveral({ table }: KeywordPlace): PreflightError {
+  return new PreflightError(
+    'keyword_extension',
+    `The key of ${table.schema}.${table.name} has ${table.key.length} columns, pg_search scores by a key of one.`,
+    { step: 'inspect', hint: 'Leave "extension" out and run "reembed keyword build".' },
   );
 }

@@ -40,9 +40,9 @@ export interface PlaceOptions {
  */
 export async function readPlace(db: Queryable, options: PlaceOptions): Promise<KeywordPlace> {
   const { definition, stateSchema } = options;
-  const hasState = await stateExists(db, stateSchema);
+  // Without USAGE on the schema even to_regclass is refused.
   const record = await orDenied(stateSchema, async () =>
-    hasState ? readRecord(db, stateSchema, definition.id) : undefined,
+    (await stateExists(db, stateSchema)) ? readRecord(db, stateSchema, definition.id) : undefined,
   );
   const table =
     record === undefined ? await readTable(db, definition.table) : await readTableByOid(db, record.tableOid);
