@@ -13,15 +13,6 @@ export interface RankMetrics {
   readonly ndcgAt10: number;
 }
 
-export const METRIC_NAMES = [
-  'recallAt1',
-  'recallAt5',
-  'recallAt10',
-  'recallAtK',
-  'reciprocalRank',
-  'ndcgAt10',
-] as const satisfies readonly (keyof RankMetrics)[];
-
 /**
  * One query's metrics as trec_eval reckons them (`recall_k`, `recip_rank`, `ndcg_cut_10`).
  *

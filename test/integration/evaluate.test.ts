@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Passage, readPassages } from '../../src/cli/demo/demo-files.ts';
+import { loadRuntimeSettings } from '../../src/config/runtime.ts';
 import type { QuerySource } from '../../src/evaluate/load-queries.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { createProvider } from '../../src/providers/create-provider.ts';
@@ -17,8 +18,17 @@ import { fill } from '../../src/steps/fill.ts';
 import { type Chain, openChain } from '../helpers/chain.ts';
 import { refusalOf } from '../helpers/refusal.ts';
 
-const ROWS = 240;
-const HALF = ROWS / 2;
+/** Consecutive passages in which the two encoders differ enough to be told apart by so few. */
+const START = 240;
+const ROWS = 160;
+/** Rows that come in behind the backfill. */
+const LATER = 40;
+/** Only a GO swaps, and no loss at all is tolerated: with so few queries that is decided sooner. */
+const STRICT = {
+  gate: 'required',
+  threads: 1,
+  evaluation: loadRuntimeSettings({ REEMBED_TOLERANCE: '0' }).evaluation,
+} as const;
 const LEGACY = { provider: 'file', model: 'examples/postgres-docs/vectors.json', dimensions: 1536 } as const;
 const MINILM = { provider: 'local', model: 'sentence-transformers/all-MiniLM-L6-v2', dimensions: 384 } as const;
 const UP = { ...MINILM, id: 'up', from: LEGACY, index: { kind: 'none' } } as const;
@@ -33,9 +43,9 @@ let minilm: EmbeddingProvider;
 beforeAll(async () => {
   chain = await openChain();
   directory = await mkdtemp(join(tmpdir(), 'reembed-evaluate-'));
-  passages = (await readPassages('examples/postgres-docs/passages.jsonl')).slice(80, 80 + ROWS);
+  passages = (await readPassages('examples/postgres-docs/passages.jsonl')).slice(START, START + ROWS + LATER);
   legacy = await createProvider(LEGACY);
-  minilm = await createProvider(MINILM);
+  minilm = await createProvider(MINILM, { threads: 1 });
   await chain.db.query(
     'CREATE TABLE segments (id int PRIMARY KEY, title text, text text NOT NULL, embedding vector(1536))',
   );
@@ -67,41 +77,10 @@ async function insertPassages(from: number, to: number): Promise<void> {
 const upwards = { old: async () => legacy, new: async () => minilm };
 
 describe('real passages, an older encoder and all-MiniLM-L6-v2, their titles as queries', () => {
-  it('a half-done backfill is evaluated on the rows that both sides have, by the queries that those answer', async () => {
-    await insertPassages(0, HALF);
-    const ctx = chain.context(UP);
+  it('older encoder → MiniLM is GO; status tells it, the state keeps no text of it', async () => {
+    await insertPassages(0, ROWS);
+    const ctx = chain.context(UP, STRICT);
     await expand(ctx);
-    await fill(ctx);
-    await insertPassages(HALF, ROWS);
-    const lines = passages.map(({ title }, i) => ({ query: title, relevant: [i + 1], slice: i % 2 ? 'odd' : 'even' }));
-    const file = join(directory, 'titles.jsonl');
-    const asked = [...lines.filter((_, i) => i % 4 < 2), { query: 'a row that is not there', relevant: [ROWS + 1] }];
-    await writeFile(file, asked.map((line) => JSON.stringify(line)).join('\n'));
-    const result = await evaluate(ctx, { queries: { file }, providers: upwards, store: false, checks: false });
-    expect(result.rows).toMatchObject({ total: ROWS, sides: [ROWS, HALF], common: HALF, restricted: true });
-    const used = HALF / 2;
-    expect(result.queries).toMatchObject({
-      found: ROWS / 2 + 1,
-      used,
-      labelled: used,
-      withoutRow: used + 1,
-      unknownKeys: 1,
-    });
-    expect(result.comparisons[0]?.slices).toMatchObject([
-      { slice: 'even', queries: used / 2 },
-      { slice: 'odd', queries: used / 2 },
-    ]);
-    // Beside the rows that only it has, the old side finds fewer of the same answers.
-    const [restricted = 0, all = 0] = [
-      result.sides[0]?.exact.metrics?.recallAt10,
-      await oldRecallAmongAll(asked.slice(0, used)),
-    ];
-    expect(restricted).toBeGreaterThan(all);
-    expect(evaluationText(result)).toContain(`only the ${HALF} rows that every side has a vector for were searched`);
-  });
-
-  it('older encoder → MiniLM is GO; status tells it, and the gate lets the swap through without asking again', async () => {
-    const ctx = chain.context(UP, { gate: 'required' });
     await fill(ctx);
     const result = await evaluate(ctx, { queries: { knownItem: 'title' }, providers: upwards });
     expect(result).toMatchObject({ verdict: 'go', rows: { restricted: false, common: ROWS } });
@@ -114,6 +93,45 @@ describe('real passages, an older encoder and all-MiniLM-L6-v2, their titles as 
       verdict: 'go',
       summary: expect.stringMatching(/^GO, Recall@10 \+0\.\d+ \(95%: /),
     });
+  });
+
+  it('a half-done backfill is evaluated on the rows that both sides have, by the queries that those answer', async () => {
+    await insertPassages(ROWS, ROWS + LATER);
+    const lines = passages.map(({ title }, i) => ({ query: title, relevant: [i + 1], slice: i % 2 ? 'odd' : 'even' }));
+    const file = join(directory, 'titles.jsonl');
+    const asked = [...lines.slice(ROWS - LATER), { query: 'a row that is not there', relevant: [ROWS + LATER + 1] }];
+    await writeFile(file, asked.map((line) => JSON.stringify(line)).join('\n'));
+    const options = { queries: { file }, providers: upwards, store: false, checks: false } as const;
+    const result = await evaluate(chain.context(UP), options);
+    expect(result.rows).toMatchObject({
+      total: ROWS + LATER,
+      sides: [ROWS + LATER, ROWS],
+      common: ROWS,
+      restricted: true,
+    });
+    const found = 2 * LATER + 1;
+    expect(result.queries).toMatchObject({
+      found,
+      used: LATER,
+      labelled: LATER,
+      withoutRow: LATER + 1,
+      unknownKeys: 1,
+    });
+    expect(result.comparisons[0]?.slices).toMatchObject([
+      { slice: 'even', queries: LATER / 2 },
+      { slice: 'odd', queries: LATER / 2 },
+    ]);
+    // What only the old side has must not stand in its way: among all rows it finds fewer of the same answers.
+    const queries = asked.slice(0, LATER).map(({ query, relevant }) => ({ query, relevant: [relevant.map(String)] }));
+    const among = { queries, side: 'old', exact: true, providers: upwards } as const;
+    const all = await knownItemRecall(chain.context(UP), among);
+    expect(result.sides[0]?.exact.metrics?.reciprocalRank).toBeGreaterThan(all.mrr);
+    expect(evaluationText(result)).toContain(`only the ${ROWS} rows that every side has a vector for were searched`);
+    await chain.db.query(`DELETE FROM segments WHERE id > ${ROWS}`);
+  });
+
+  it('the gate lets that swap through by the verdict on record, without asking again', async () => {
+    const ctx = chain.context(UP, STRICT);
     expect(await cutOver(ctx)).toMatchObject({ changed: true });
     const told = ctx.events.flatMap((event) => (event.kind === 'notice' ? [event.message] : []));
     expect(told).toContainEqual(expect.stringMatching(/^The gate is open: GO, .*0% of the rows changed since/));
@@ -125,8 +143,7 @@ describe('real passages, an older encoder and all-MiniLM-L6-v2, their titles as 
       `CREATE TABLE reversed (id int PRIMARY KEY, title text, text text NOT NULL, embedding vector(384));
        INSERT INTO reversed SELECT id, title, text, embedding FROM segments`,
     );
-    const evaluation = { ...chain.context().runtime.evaluation, knownItem: 'title' };
-    const ctx = chain.context(DOWN, { gate: 'required', evaluation });
+    const ctx = chain.context(DOWN, { ...STRICT, evaluation: { ...STRICT.evaluation, knownItem: 'title' } });
     await expand(ctx);
     const refused = await refusalOf(cutOver(ctx));
     expect(refused).toMatchObject({
@@ -148,8 +165,7 @@ describe('real passages, an older encoder and all-MiniLM-L6-v2, their titles as 
   });
 
   it('the verdict on record is worth nothing after too many edits; by another tolerance it is decided anew', async () => {
-    const none = { ...chain.context().runtime.evaluation, knownItem: undefined };
-    const lax = chain.context(DOWN, { gate: 'required', evaluation: { ...none, tolerance: 0.9 } });
+    const lax = chain.context(DOWN, { gate: 'required', evaluation: { ...STRICT.evaluation, tolerance: 0.9 } });
     await chain.db.query(
       `INSERT INTO reversed SELECT id + ${ROWS}, title, text, embedding FROM reversed WHERE id <= ${0.15 * ROWS}`,
     );
@@ -159,10 +175,7 @@ describe('real passages, an older encoder and all-MiniLM-L6-v2, their titles as 
       message: expect.stringMatching(/15% of the rows changed since the evaluation of .*, 10% may/),
     });
     await chain.db.query(`DELETE FROM reversed WHERE id > ${ROWS}`);
-    const other = chain.context(
-      { ...DOWN, from: { ...MINILM, model: 'another' } },
-      { gate: 'required', evaluation: none },
-    );
+    const other = chain.context({ ...DOWN, from: { ...MINILM, model: 'another' } }, STRICT);
     expect(await refusalOf(cutOver(other))).toMatchObject({
       message: expect.stringContaining('made with other models'),
     });
@@ -193,7 +206,12 @@ describe('what cannot be measured', () => {
         .map(({ title }) => title)
         .join('\n'),
     );
-    const result = await evaluate(chain.context(UP), { queries: { file }, providers: upwards, store: false, checks: false });
+    const result = await evaluate(chain.context(UP), {
+      queries: { file },
+      providers: upwards,
+      store: false,
+      checks: false,
+    });
     expect(result).toMatchObject({ verdict: 'inconclusive', queries: { used: 5, labelled: 0 } });
     expect(result.comparisons[0]?.overlap).toBeGreaterThan(0);
     expect(result.sides[0]?.exact.metrics).toBeUndefined();
@@ -230,15 +248,3 @@ describe('what cannot be measured', () => {
     });
   });
 });
-
-/** Recall@10 of the old vectors with every row in the way. */
-async function oldRecallAmongAll(asked: readonly { query: string; relevant: number[] }[]): Promise<number> {
-  const queries = asked.map(({ query, relevant }) => ({ query, relevant: relevant.map((key) => [String(key)]) }));
-  const { recall } = await knownItemRecall(chain.context(UP), {
-    queries,
-    side: 'old',
-    exact: true,
-    providers: upwards,
-  });
-  return recall;
-}
