@@ -87,6 +87,7 @@ export { type OpenedMigration, type OpenMigrationOptions, openMigration } from '
 export { type PauseResult, pause, type ResumeResult, resume } from './steps/pause.ts';
 export { type PlanMigrationOptions, planMigration } from './steps/plan-migration.ts';
 export { type RestoreOptions, type RestoreResult, restore } from './steps/restore.ts';
+export { type RouteResult, readRoute, setRoute } from './steps/route.ts';
 export { sync } from './steps/sync.ts';
 export type { SyncOptions, SyncResult } from './steps/sync-run.ts';
 export { type UndoCutOverResult, undoCutOver } from './steps/undo-cut-over.ts';

@@ -18,6 +18,14 @@ export async function startServer({ connectionString, port, definition = migrati
 function createApp(articles) {
   const app = Fastify();
   app.addHook('onClose', () => articles.close());
+  // Else whoever was answered last would hold the end up for as long as a connection is kept alive: 72 s.
+  let isClosing = false;
+  app.addHook('preClose', async () => {
+    isClosing = true;
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    if (isClosing) reply.header('connection', 'close');
+  });
   app.get('/search', { schema: searchSchema }, async ({ query: { q } }, reply) => {
     // A client that went away need not be searched for.
     const gone = new AbortController();

@@ -46,18 +46,18 @@ export function markSql({ stateSchema, migrationId, columns }: MarkSource): stri
   const table = quoteQualified(stateSchema, 'migrations');
   if (columns === undefined)
     return `(CASE WHEN pg_catalog.to_regclass(${quoteLiteral(table)}) IS NULL THEN 'none' ELSE 'begun' END)`;
-  const text = (name: string): string => `m.${quoteIdentifier(name)}::text`;
+  const column = (name: string): string => `m.${quoteIdentifier(name)}`;
   const parts = [
-    ...MARKED.map(text),
-    'm."table_oid"::oid::text',
-    ...(columns.includes('route_percent') ? [text('route_percent')] : []),
+    ...MARKED.map(column),
+    `${column('table_oid')}::oid`,
+    ...(columns.includes('route_percent') ? [column('route_percent')] : []),
     // A state of an older version has fewer columns.
     ...MARKED_BY_HASH.filter((name) => columns.includes(name)).map(
-      (name) => `pg_catalog.hashtextextended(${text(name)}, 0)::text`,
+      (name) => `pg_catalog.hashtextextended(${column(name)}::text, 0)`,
     ),
   ];
-  const joined = parts.map((part) => `COALESCE(${part}, '')`).join(` || '|' || `);
-  return `(SELECT ${joined} FROM ${table} m WHERE m.id = ${quoteLiteral(migrationId)})`;
+  const mark = `pg_catalog.jsonb_build_array(${parts.join(', ')})::text`;
+  return `(SELECT ${mark} FROM ${table} m WHERE m.id = ${quoteLiteral(migrationId)})`;
 }
 
 export interface SearchListSpec {

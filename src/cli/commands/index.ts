@@ -15,6 +15,7 @@ import { plan } from './plan.ts';
 import { restore } from './restore.ts';
 import { resume } from './resume.ts';
 import { rollback } from './rollback.ts';
+import { route } from './route.ts';
 import { search } from './search.ts';
 import { status } from './status.ts';
 import { swap } from './swap.ts';
@@ -39,6 +40,7 @@ export const commands: readonly Command[] = [
   status,
   verify,
   search,
+  route,
   keyword,
   plan,
   doctor,

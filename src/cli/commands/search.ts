@@ -1,11 +1,18 @@
+import type { Reranker } from '../../providers/reranker.ts';
+import type { LazyEncoder, SearchAnswer, SearchMode } from '../../search/client/types.ts';
 import type { SearchResult } from '../../search/search.ts';
+import type { MigrationContext } from '../../state/context.ts';
+import type { LazyProvider } from '../../steps/provider.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
 import { shorten } from '../text.ts';
 import { wholeNumber } from '../whole-number.ts';
 import { withMigration } from '../with-migration.ts';
 
 const SIDES = ['active', 'old', 'new'] as const;
+const MODES = [...SIDES, 'route', 'merge', 'hybrid', 'keyword'] as const satisfies readonly SearchMode[];
 const TEXT_WIDTH = 90;
+/** What `createSearch` does and a look at one column does not. */
+const CLIENT_FLAGS = ['mode', 'key', 'where', 'rerank'] as const;
 
 /** `reembed search`: the rows nearest to a text. */
 export const search = defineCommand({
@@ -19,30 +26,112 @@ export const search = defineCommand({
         requiresArg: true,
         coerce: wholeNumber('limit', 1),
         describe: 'Hits at most',
-        defaultDescription: '10',
+        defaultDescription: '10; with --rerank RETURN_TOP_K, 20',
       })
-      .option('side', { choices: SIDES, default: 'active', requiresArg: true, describe: 'Whose vectors' } as const)
-      .option('exact', { type: 'boolean', default: false, describe: 'Compare with every vector, without the index' }),
+      .option('mode', { choices: MODES, requiresArg: true, describe: 'As createSearch serves an application' } as const)
+      .option('key', { type: 'string', requiresArg: true, describe: 'Of the user, for --mode route' })
+      .option('where', { type: 'string', requiresArg: true, describe: 'Only rows for which this SQL condition holds' })
+      .option('rerank', { type: 'boolean', describe: 'Have a cross-encoder (RERANK_MODEL) order what is found' })
+      .option('side', {
+        choices: SIDES,
+        requiresArg: true,
+        describe: 'Whose column alone',
+        defaultDescription: 'active',
+      } as const)
+      .option('exact', { type: 'boolean', default: false, describe: 'Compare with every vector, without the index' })
+      .conflicts({ mode: 'side' })
+      .check(({ exact, ...flags }) => {
+        const flag = CLIENT_FLAGS.find((name) => flags[name] !== undefined);
+        if (exact && flag !== undefined) throw new Error(`--exact looks at one column, without --${flag}`);
+        return true;
+      }),
   run: async (flags, cli) => {
-    const { searchTable } = await import('../../search/search.ts');
-    const { lazyProvider } = await import('../../steps/provider.ts');
-    const { query, limit = 10, side, exact } = flags;
-    const result = await withMigration(flags, cli, async (ctx) => {
-      const { definition } = ctx;
-      const created = lazyProvider(ctx, definition);
-      const old = definition.from === undefined ? undefined : lazyProvider(ctx, definition.from);
-      try {
-        const providers = { new: () => created.get(), old: old && (() => old.get()) };
-        return await searchTable(ctx, { query, limit, side, exact, providers });
-      } finally {
-        await created.close();
-        await old?.close();
-      }
-    });
-    cli.output.result({ query, ...result }, describe(result));
+    const { query, side = 'active', exact } = flags;
+    const isClient = CLIENT_FLAGS.some((name) => flags[name] !== undefined);
+    const [result, text] = await withMigration(flags, cli, (ctx) =>
+      withProviders(ctx, async (providers): Promise<readonly [object, string]> => {
+        if (!isClient) {
+          const { searchTable } = await import('../../search/search.ts');
+          const [created, old] = [providers.new, providers.old];
+          const open = { new: () => created.get(), old: old && (() => old.get()) };
+          const found = await searchTable(ctx, { query, limit: flags.limit ?? 10, side, exact, providers: open });
+          return [found, describe(found)];
+        }
+        const answer = await askClient(ctx, providers, { ...flags, mode: flags.mode ?? side });
+        return [answer, describeAnswer(answer)];
+      }),
+    );
+    cli.output.result({ query, ...result }, text);
     return 0;
   },
 });
+
+interface Providers {
+  readonly new: LazyProvider;
+  readonly old: LazyProvider | undefined;
+}
+
+async function withProviders<T>(ctx: MigrationContext, work: (providers: Providers) => Promise<T>): Promise<T> {
+  const { lazyProvider } = await import('../../steps/provider.ts');
+  const { definition } = ctx;
+  const created = lazyProvider(ctx, definition);
+  const old = definition.from === undefined ? undefined : lazyProvider(ctx, definition.from);
+  try {
+    return await work({ new: created, old });
+  } finally {
+    await created.close();
+    await old?.close();
+  }
+}
+
+interface ClientQuery {
+  readonly query: string;
+  readonly limit: number | undefined;
+  readonly mode: SearchMode;
+  readonly key: string | undefined;
+  readonly where: string | undefined;
+  readonly rerank: boolean | undefined;
+}
+
+async function askClient(
+  ctx: MigrationContext,
+  providers: Providers,
+  { query, limit, mode, key, where, rerank }: ClientQuery,
+): Promise<SearchAnswer> {
+  const { createSearch } = await import('../../search/client/create-search.ts');
+  const reranker = rerank === true ? await openRerankerOf(ctx) : undefined;
+  try {
+    const client = createSearch(ctx.db, {
+      migration: ctx.definition,
+      stateSchema: ctx.runtime.stateSchema,
+      encoders: { old: providers.old && lazyEncoder(providers.old), new: lazyEncoder(providers.new) },
+      reranker,
+      rerank: ctx.runtime.reranking,
+    });
+    const filter = where === undefined ? undefined : { parts: [where], params: [] };
+    return await client.query(query, { limit, mode, key, filter, signal: ctx.signal });
+  } finally {
+    await reranker?.close();
+  }
+}
+
+async function openRerankerOf({ runtime }: MigrationContext): Promise<Reranker> {
+  const { openReranker } = await import('../../providers/open-reranker.ts');
+  const { rerankerSettings } = await import('../../providers/reranker-settings.ts');
+  return openReranker(rerankerSettings(runtime));
+}
+
+function lazyEncoder(provider: LazyProvider): LazyEncoder {
+  return {
+    async open() {
+      const opened = await provider.get();
+      return {
+        model: opened.model,
+        encodeTexts: async (texts, options) => (await opened.embed(texts, options)).vectors,
+      };
+    },
+  };
+}
 
 function describe({ hits, side, column, distance, index }: SearchResult): string {
   const how = index === undefined ? 'every vector compared' : `index ${index.name}`;
@@ -51,4 +140,22 @@ function describe({ hits, side, column, distance, index }: SearchResult): string
   );
   if (lines.length === 0) lines.push('Nothing was found.');
   return `${lines.join('\n')}\n(the ${side} vectors in ${column}, ${distance}, ${how})`;
+}
+
+function describeAnswer({ hits, served, asked, milliseconds }: SearchAnswer): string {
+  const lines = hits.map(({ key, text, score, from, stale }) =>
+    [
+      score.toFixed(4),
+      key.join(', '),
+      ...(asked.length > 1 ? [`${from}${stale ? ', stale' : ''}`.padEnd('keyword'.length)] : stale ? ['stale'] : []),
+      shorten(text ?? '', TEXT_WIDTH),
+    ].join('  '),
+  );
+  if (lines.length === 0) lines.push('Nothing was found.');
+  const sources = asked.map(({ source, column, index }) => {
+    if (source === 'keyword') return 'the words';
+    return `the ${source} vectors in ${column}${index === undefined ? ', every one compared' : `, index ${index.name}`}`;
+  });
+  const who = served === 'both' ? 'both sides' : served === 'keyword' ? 'words' : `the ${served} vectors`;
+  return `${lines.join('\n')}\n(served by ${who} in ${Math.round(milliseconds)} ms; asked: ${sources.join('; ')})`;
 }

@@ -70,9 +70,12 @@ function byScore(plan: SearchPlan, lists: Lists, weights: Weights, fusion: 'min-
   );
 }
 
-/** A row that the served side has ranked stands where that side put it; of several rankings that are fused the best one counts. */
+/** A row that the served side has ranked stands where that side put it; where several are fused, the one that ranked it best counts. */
 function sourceOf({ found, from }: Omit<SearchClientHit, 'score'>, { served, keyword }: SearchPlan): Source {
-  return served !== 'both' && keyword !== 'all' && found[served] !== undefined ? served : from;
+  const own = served === 'both' ? undefined : found[served];
+  if (served === 'both' || own === undefined) return from;
+  const isBest = own.rank <= (found[from]?.rank ?? Number.POSITIVE_INFINITY);
+  return isBest || keyword !== 'all' ? served : from;
 }
 
 function byId(lists: Lists): Map<string, Omit<SearchClientHit, 'score'>> {

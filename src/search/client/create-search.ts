@@ -1,11 +1,10 @@
-import { SQLSTATE, sqlStateOf } from '../../db/sqlstate.ts';
-import { DatabaseError } from '../../errors.ts';
 import type { SqlFragment } from '../../sql/filter.ts';
-import { metSwap, stateDenied, type TransactionSource } from '../active-model.ts';
+import type { TransactionSource } from '../active-model.ts';
 import { openKeyword } from '../keyword/open-keyword.ts';
 import type { KeywordSearch } from '../keyword/types.ts';
 import { combine } from './combine.ts';
-import { compileFilter, filterFailed } from './compile-filter.ts';
+import { compileFilter } from './compile-filter.ts';
+import { encodeQuery } from './encode-query.ts';
 import { readLayout, type SearchLayout } from './layout.ts';
 import { LayoutCache } from './layout-cache.ts';
 import { planSearch, type SearchPlan } from './plan-search.ts';
@@ -23,13 +22,12 @@ import type {
   SearchClientOptions,
   Side,
 } from './types.ts';
+import { untilSettled } from './until-settled.ts';
 
 const LIMIT = 10;
 const RERANKED = 200;
 const RETURNED = 20;
 const CACHED_QUERIES = 1_000;
-/** A swap changes what a request knows once, or twice when its index is named just before. */
-const ATTEMPTS = 4;
 /** Rankings that are fused are read deeper than what is returned: a row is often far down in one of them. */
 const FUSED = { factor: 4, most: 100 } as const;
 
@@ -81,6 +79,7 @@ function encoderOf(encoder: Encoder | undefined, size: number): QueryEncoder | u
 async function answer(context: Context, request: Request): Promise<SearchAnswer> {
   const started = performance.now();
   const { options } = context;
+  const { stateSchema = 'reembed' } = options;
   const { text, signal, filter } = request;
   const mode = request.mode ?? options.mode ?? 'active';
   const reranker = request.rerank === false ? undefined : options.reranker;
@@ -88,7 +87,7 @@ async function answer(context: Context, request: Request): Promise<SearchAnswer>
   if (!Number.isInteger(limit) || limit < 1) throw new RangeError(`limit is a whole number from 1, got ${limit}`);
   const wanted = reranker === undefined ? limit : Math.max(limit, options.rerank?.topK ?? RERANKED);
   const bucket = request.key === undefined ? Math.random() * 100 : routeBucket(options.migration.id, request.key);
-  const asked = await untilSettled(context, filter, (layout) => {
+  const asked = await untilSettled(context.layouts, { stateSchema, filter }, (layout) => {
     return ask(context, layout, planSearch(layout, mode, bucket, configured(context)), { ...request, limit: wanted });
   });
   const { batchSize } = options.rerank ?? {};
@@ -98,82 +97,30 @@ async function answer(context: Context, request: Request): Promise<SearchAnswer>
   const milliseconds = performance.now() - started;
   const { served } = asked.plan;
   tell(options, { side: served, query: text, limit, keys: hits.map(({ key }) => key), milliseconds, filter });
-  return { hits, mode, served, asked: await describe(context, asked), milliseconds };
+  return { hits, mode, served, asked: await describe(context, asked), failure: asked.failure, milliseconds };
 }
 
 interface Asked {
   readonly plan: SearchPlan;
   readonly layout: SearchLayout;
   readonly lists: Lists;
+  readonly failure: string | undefined;
 }
 
 async function ask(
   { db, keyword, encoders }: Context,
   layout: SearchLayout,
-  plan: SearchPlan,
-  { text, filter, signal, limit }: Request & { readonly limit: number },
+  planned: SearchPlan,
+  request: Request & { readonly limit: number },
 ): Promise<Asked> {
+  const { text, filter, signal, limit } = request;
+  // Before the transaction: nobody holds a connection while a model is at work.
+  const { plan, vectors, failure } = await encodeQuery(text, encoders, layout, planned, signal);
+  signal?.throwIfAborted();
   const isFused = plan.served === 'both' || plan.keyword !== undefined;
   const depth = isFused ? Math.max(limit, Math.min(FUSED.factor * limit, FUSED.most)) : limit;
-  // Before the transaction: nobody holds a connection while a model is at work.
-  const vectors: { [side in Side]?: string } = {};
-  await Promise.all(
-    plan.sides.map(async (side) => {
-      const { name, target, model } = sideOf(layout, side);
-      const column = { side, name, dimensions: target.dimensions, model };
-      const encoder = encoders[side];
-      if (encoder !== undefined) vectors[side] = await encoder.encode(text, column, signal);
-    }),
-  );
-  signal?.throwIfAborted();
-  const request = { query: text, depth, filter, vectors, keyword, signal };
-  return { plan, layout, lists: await db.transaction((tx) => readLists(tx, layout, plan, request)) };
-}
-
-/** Runs a request by the present layout, and again by a fresh one when it turns out that the migration has gone on. */
-async function untilSettled(
-  { layouts, options }: Context,
-  filter: SqlFragment | undefined,
-  run: (layout: SearchLayout) => Promise<Asked>,
-): Promise<Asked> {
-  let failedBy: string | undefined;
-  for (let attempt = 1; ; attempt++) {
-    const layout = await layouts.get();
-    try {
-      return await run(layout);
-    } catch (error) {
-      const cause = messageOfPostgres(error);
-      // A statement that fails by a fresh layout as it did by the former one is not the swap's doing.
-      const again = attempt < ATTEMPTS && isOutdated(error) && (cause === undefined || cause !== failedBy);
-      if (!again) throw explained(error, options, filter, layout);
-      failedBy = cause;
-      await layouts.replace(layout);
-    }
-  }
-}
-
-/** The table or the extension may have been renamed or moved, the state dropped. */
-const MOVED: ReadonlySet<string> = new Set([SQLSTATE.undefinedTable, SQLSTATE.invalidSchemaName, '42704', '42883']);
-
-function isOutdated(error: unknown): boolean {
-  return metSwap(error) || MOVED.has(sqlStateOf(error) ?? '');
-}
-
-function messageOfPostgres(error: unknown): string | undefined {
-  const state = sqlStateOf(error);
-  return state === undefined || !(error instanceof Error) ? undefined : `${state} ${error.message}`;
-}
-
-function explained(
-  error: unknown,
-  { stateSchema = 'reembed' }: SearchClientOptions,
-  filter: SqlFragment | undefined,
-  { sides, active }: SearchLayout,
-): unknown {
-  if (error instanceof DatabaseError) return error;
-  if (sqlStateOf(error) === SQLSTATE.insufficientPrivilege) return stateDenied(stateSchema, error);
-  const side = sides[active];
-  return filterFailed(error, filter, 'target' in side ? `${side.target.schema}.${side.target.table}` : 'the table');
+  const wanted = { query: text, depth, filter, vectors, keyword, signal };
+  return { plan, layout, lists: await db.transaction((tx) => readLists(tx, layout, plan, wanted)), failure };
 }
 
 function configured({ encoders }: Context): Readonly<Record<Side, boolean>> {

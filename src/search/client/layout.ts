@@ -117,7 +117,7 @@ async function readSides(ctx: StateContext, state: State): Promise<SearchLayout>
   };
   for (const side of [sides.old, sides.new]) {
     // Neither is there when the table itself is not: that is no side's fault.
-    if (side instanceof PreflightError && !ABSENT.has(side.code)) throw side;
+    if (side instanceof PreflightError && !ABSENT_SIDE.has(side.code)) throw side;
   }
   return {
     mark: state.mark,
@@ -131,7 +131,7 @@ async function readSides(ctx: StateContext, state: State): Promise<SearchLayout>
 }
 
 /** Codes of a side that is not there in this phase. */
-const ABSENT: ReadonlySet<string> = new Set(['not_expanded', 'old_column_gone']);
+export const ABSENT_SIDE: ReadonlySet<string> = new Set(['not_expanded', 'old_column_gone']);
 
 async function readSide(ctx: StateContext, wanted: Side, modelId: number | null): Promise<SideLayout | PreflightError> {
   try {

@@ -14,6 +14,8 @@ export interface SearchPlan {
 /** The models that the application has configured. */
 export type Configured = Readonly<Record<Side, boolean>>;
 
+export const WORDS_ALONE: SearchPlan = { served: 'keyword', sides: [], keyword: 'all' };
+
 /**
  * Which sources a mode asks in the present phase. A side other than the active one may lack rows, which the active one then ranks, or the
  * words where its model is not configured.
@@ -24,7 +26,7 @@ export type Configured = Readonly<Record<Side, boolean>>;
 export function planSearch(layout: SearchLayout, mode: SearchMode, bucket: number, has: Configured): SearchPlan {
   switch (mode) {
     case 'keyword':
-      return { served: 'keyword', sides: [], keyword: 'all' };
+      return WORDS_ALONE;
     case 'hybrid':
       return { ...planSide(layout, layout.active, has), keyword: 'all' };
     case 'merge':

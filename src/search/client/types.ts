@@ -97,6 +97,8 @@ export interface SearchAnswer {
   /** What the order of the hits comes from. Rows that it cannot rank yet stand where another of `asked` has them. */
   readonly served: Source | 'both';
   readonly asked: readonly AskedSource[];
+  /** Why words alone have answered in `hybrid`: the model could not embed the query. */
+  readonly failure: string | undefined;
   readonly milliseconds: number;
 }
 
