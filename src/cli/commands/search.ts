@@ -58,7 +58,8 @@ export const search = defineCommand({
           return [found, describe(found)];
         }
         const answer = await askClient(ctx, providers, { ...flags, mode: flags.mode ?? side });
-        return [answer, describeAnswer(answer)];
+        const order = flags.rerank === true ? "\nThe order and the scores are the reranker's." : '';
+        return [answer, describeAnswer(answer) + order];
       }),
     );
     cli.output.result({ query, ...result }, text);
