@@ -10,6 +10,8 @@ export default defineConfig({
       // One module graph for all files: loading it anew for each would take longer than the tests themselves.
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000, isolate: false } },
       {
+        // The examples import the package by its name.
+        resolve: { alias: [{ find: /^reembed$/, replacement: new URL('src/index.ts', import.meta.url).pathname }] },
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],

@@ -55,9 +55,10 @@ async function measure(model: string, name: string, dtype: 'fp32' | 'int8' | und
     'reembed: sorted by length': sorted,
   };
   for (const score of Object.values(ways)) await score(encoder, queries[0] ?? '', texts.slice(0, BATCH));
+  const cpu = Object.fromEntries(Object.keys(ways).map((way): [string, number[]] => [way, []]));
   const measured = await interleave(
     Number(values.repeats),
-    Object.entries(ways).map(([way, score]) => ({ name: way, run: () => rateOf(encoder, score) })),
+    Object.entries(ways).map(([way, score]) => ({ name: way, run: () => rateOf(encoder, score, cpu[way] ?? []) })),
   );
   const pairs = await encoder.tokenizer.tokenize(queries[0] ?? '', texts);
   const tokens = pairs.reduce((sum, { ids }) => sum + ids.length, 0) / pairs.length;
@@ -69,15 +70,23 @@ async function measure(model: string, name: string, dtype: 'fp32' | 'int8' | und
   );
   console.log(markdownTable('pairs/s', Object.keys(ways)[0] ?? '', measured));
   for (const { name: way, rates } of measured) {
-    console.log(`\n${way}: ${Math.round((texts.length / median(rates)) * 1000)} ms for ${texts.length} pairs`);
+    const elapsed = Math.round((texts.length / median(rates)) * 1000);
+    console.log(
+      `\n${way}: ${elapsed} ms for ${texts.length} pairs, ${median(cpu[way] ?? []).toFixed(1)} ms of a core a pair`,
+    );
   }
   await encoder.pool.close();
 }
 
-async function rateOf(encoder: CrossEncoder, score: Score): Promise<number> {
+/** Pairs a second; what they took of the processors goes into `cpu`, in milliseconds a pair: that holds on a busy machine too. */
+async function rateOf(encoder: CrossEncoder, score: Score, cpu: number[]): Promise<number> {
   const start = performance.now();
+  const before = process.cpuUsage();
   for (const query of queries) await score(encoder, query, texts);
-  return (queries.length * texts.length) / ((performance.now() - start) / 1000);
+  const { user, system } = process.cpuUsage(before);
+  const pairs = queries.length * texts.length;
+  cpu.push((user + system) / 1000 / pairs);
+  return pairs / ((performance.now() - start) / 1000);
 }
 
 async function oneByOne(encoder: CrossEncoder, query: string, all: readonly string[]): Promise<void> {

@@ -1,3 +1,4 @@
+import type { Reranker } from '../../providers/reranker.ts';
 import type { LazyEncoder, SearchAnswer, SearchMode } from '../../search/client/types.ts';
 import type { SearchResult } from '../../search/search.ts';
 import type { MigrationContext } from '../../state/context.ts';
@@ -11,7 +12,7 @@ const SIDES = ['active', 'old', 'new'] as const;
 const MODES = [...SIDES, 'route', 'merge', 'hybrid', 'keyword'] as const satisfies readonly SearchMode[];
 const TEXT_WIDTH = 90;
 /** What `createSearch` does and a look at one column does not. */
-const CLIENT_FLAGS = ['mode', 'key', 'where'] as const;
+const CLIENT_FLAGS = ['mode', 'key', 'where', 'rerank'] as const;
 
 /** `reembed search`: the rows nearest to a text. */
 export const search = defineCommand({
@@ -25,11 +26,12 @@ export const search = defineCommand({
         requiresArg: true,
         coerce: wholeNumber('limit', 1),
         describe: 'Hits at most',
-        defaultDescription: '10',
+        defaultDescription: '10; with --rerank RETURN_TOP_K, 20',
       })
       .option('mode', { choices: MODES, requiresArg: true, describe: 'As createSearch serves an application' } as const)
       .option('key', { type: 'string', requiresArg: true, describe: 'Of the user, for --mode route' })
       .option('where', { type: 'string', requiresArg: true, describe: 'Only rows for which this SQL condition holds' })
+      .option('rerank', { type: 'boolean', describe: 'Have a cross-encoder (RERANK_MODEL) order what is found' })
       .option('side', {
         choices: SIDES,
         requiresArg: true,
@@ -44,7 +46,7 @@ export const search = defineCommand({
         return true;
       }),
   run: async (flags, cli) => {
-    const { query, limit = 10, side = 'active', exact } = flags;
+    const { query, side = 'active', exact } = flags;
     const isClient = CLIENT_FLAGS.some((name) => flags[name] !== undefined);
     const [result, text] = await withMigration(flags, cli, (ctx) =>
       withProviders(ctx, async (providers): Promise<readonly [object, string]> => {
@@ -52,11 +54,12 @@ export const search = defineCommand({
           const { searchTable } = await import('../../search/search.ts');
           const [created, old] = [providers.new, providers.old];
           const open = { new: () => created.get(), old: old && (() => old.get()) };
-          const found = await searchTable(ctx, { query, limit, side, exact, providers: open });
+          const found = await searchTable(ctx, { query, limit: flags.limit ?? 10, side, exact, providers: open });
           return [found, describe(found)];
         }
-        const answer = await askClient(ctx, providers, { ...flags, limit, mode: flags.mode ?? side });
-        return [answer, describeAnswer(answer)];
+        const answer = await askClient(ctx, providers, { ...flags, mode: flags.mode ?? side });
+        const order = flags.rerank === true ? "\nThe order and the scores are the reranker's." : '';
+        return [answer, describeAnswer(answer) + order];
       }),
     );
     cli.output.result({ query, ...result }, text);
@@ -84,25 +87,39 @@ async function withProviders<T>(ctx: MigrationContext, work: (providers: Provide
 
 interface ClientQuery {
   readonly query: string;
-  readonly limit: number;
+  readonly limit: number | undefined;
   readonly mode: SearchMode;
   readonly key: string | undefined;
   readonly where: string | undefined;
+  readonly rerank: boolean | undefined;
 }
 
 async function askClient(
   ctx: MigrationContext,
   providers: Providers,
-  { query, limit, mode, key, where }: ClientQuery,
+  { query, limit, mode, key, where, rerank }: ClientQuery,
 ): Promise<SearchAnswer> {
   const { createSearch } = await import('../../search/client/create-search.ts');
-  const client = createSearch(ctx.db, {
-    migration: ctx.definition,
-    stateSchema: ctx.runtime.stateSchema,
-    encoders: { old: providers.old && lazyEncoder(providers.old), new: lazyEncoder(providers.new) },
-  });
-  const filter = where === undefined ? undefined : { parts: [where], params: [] };
-  return client.query(query, { limit, mode, key, filter, signal: ctx.signal });
+  const reranker = rerank === true ? await openRerankerOf(ctx) : undefined;
+  try {
+    const client = createSearch(ctx.db, {
+      migration: ctx.definition,
+      stateSchema: ctx.runtime.stateSchema,
+      encoders: { old: providers.old && lazyEncoder(providers.old), new: lazyEncoder(providers.new) },
+      reranker,
+      rerank: ctx.runtime.reranking,
+    });
+    const filter = where === undefined ? undefined : { parts: [where], params: [] };
+    return await client.query(query, { limit, mode, key, filter, signal: ctx.signal });
+  } finally {
+    await reranker?.close();
+  }
+}
+
+async function openRerankerOf({ runtime }: MigrationContext): Promise<Reranker> {
+  const { openReranker } = await import('../../providers/open-reranker.ts');
+  const { rerankerSettings } = await import('../../providers/reranker-settings.ts');
+  return openReranker(rerankerSettings(runtime));
 }
 
 function lazyEncoder(provider: LazyProvider): LazyEncoder {
