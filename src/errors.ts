@@ -8,6 +8,7 @@ export type Step =
   | 'finalize'
   | 'backup'
   | 'restore'
+  | 'tune'
   | 'inspect';
 
 export interface ErrorDetails {

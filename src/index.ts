@@ -58,6 +58,7 @@ export { type PlanMigrationOptions, planMigration } from './steps/plan-migration
 export { type RestoreOptions, type RestoreResult, restore } from './steps/restore.ts';
 export { sync } from './steps/sync.ts';
 export type { SyncOptions, SyncResult } from './steps/sync-run.ts';
+export { type TuneOptions, type TuneResult, tune } from './steps/tune.ts';
 export { type UndoCutOverResult, undoCutOver } from './steps/undo-cut-over.ts';
 export { undoExpand } from './steps/undo-expand.ts';
 export { undoFill } from './steps/undo-fill.ts';

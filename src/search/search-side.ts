@@ -12,6 +12,7 @@ import { readModel, type StoredFingerprint } from '../state/models.ts';
 import { readText } from '../state/read-text.ts';
 import type { MigrationRecord } from '../state/records.ts';
 import { findRecord, newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
+import { tunedFor } from '../state/search-settings.ts';
 import { followText } from '../state/text-column.ts';
 
 /** Where a search looks and how. */
@@ -62,7 +63,7 @@ export async function readSearchSide(ctx: MigrationContext, wanted: 'old' | 'new
     model:
       side === 'new' && record?.modelId ? await readModel(ctx.db, ctx.runtime.stateSchema, record.modelId) : undefined,
     distance: index?.distance ?? distance ?? savedDistance(record) ?? oldDistance(ctx, table) ?? 'cosine',
-    index: index === undefined ? undefined : searchIndex(index, record),
+    index: index === undefined ? undefined : searchIndex(index, record, side),
   };
 }
 
@@ -118,15 +119,19 @@ function isWhole(index: AnnIndex, table: TableInfo): boolean {
   return info?.predicate === null && !info.isExpression;
 }
 
-function searchIndex(index: AnnIndex, record: MigrationRecord | undefined): SearchIndex {
-  const stored = record?.newIndexes.find((candidate) => candidate.name === index.name);
+/** Searched as `reembed tune` found it best, else as the swap stored it, else by the rules of thumb. */
+function searchIndex(index: AnnIndex, record: MigrationRecord | undefined, side: 'old' | 'new'): SearchIndex {
+  const { name, method: kind } = index;
+  const { options } = parseIndexDefinition(index.definition);
+  const stored = record?.newIndexes.find((candidate) => candidate.name === name);
+  const tuned = tunedFor(record?.searchSettings ?? null, { name, kind, side, options })?.setting;
   const lists = index.lists ?? stored?.lists;
   return {
-    name: index.name,
-    kind: index.method,
-    lists: index.method === 'ivfflat' ? lists : undefined,
-    probes: index.method === 'ivfflat' ? (stored?.probes ?? defaultProbes(lists ?? 100)) : undefined,
-    efSearch: index.method === 'hnsw' ? (stored?.efSearch ?? DEFAULT_EF_SEARCH) : undefined,
+    name,
+    kind,
+    lists: kind === 'ivfflat' ? lists : undefined,
+    probes: kind === 'ivfflat' ? (tuned ?? stored?.probes ?? defaultProbes(lists ?? 100)) : undefined,
+    efSearch: kind === 'hnsw' ? (tuned ?? stored?.efSearch ?? DEFAULT_EF_SEARCH) : undefined,
   };
 }
 

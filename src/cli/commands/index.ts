@@ -18,6 +18,7 @@ import { search } from './search.ts';
 import { status } from './status.ts';
 import { swap } from './swap.ts';
 import { sync } from './sync.ts';
+import { tune } from './tune.ts';
 import { up } from './up.ts';
 import { verify } from './verify.ts';
 
@@ -38,6 +39,7 @@ export const commands: readonly Command[] = [
   status,
   verify,
   search,
+  tune,
   plan,
   doctor,
   model,
