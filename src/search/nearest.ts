@@ -1,6 +1,7 @@
 import type { Distance } from '../config/types.ts';
 import type { Queryable } from '../db/types.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
+import { candidatesOf, type Quantization, quantizedSql } from '../sql/quantization.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
 import { textSql } from '../sql/text-source.ts';
 import type { SearchSide } from './search-side.ts';
@@ -36,7 +37,8 @@ export function searchSettings(
   const { probes, efSearch } = side.index ?? {};
   if (probes !== undefined) settings['ivfflat.probes'] = String(probes);
   // HNSW returns no more rows than ef_search.
-  if (efSearch !== undefined) settings['hnsw.ef_search'] = String(Math.min(MAX_EF_SEARCH, Math.max(efSearch, limit)));
+  const rows = side.index === undefined ? limit : (candidatesOf(side.index, limit) ?? limit);
+  if (efSearch !== undefined) settings['hnsw.ef_search'] = String(Math.min(MAX_EF_SEARCH, Math.max(efSearch, rows)));
   return settings;
 }
 
@@ -47,28 +49,37 @@ export async function applySettings(tx: Queryable, settings: Readonly<Record<str
   }
 }
 
-/** Parameters: the vector in text form, the limit. */
-export function nearestSql(target: VectorTarget, distance: Distance): string {
+/**
+ * Parameters: the vector in text form, the limit; by a quantised index the number of candidates too, which it finds and their exact
+ * distances put in order.
+ */
+export function nearestSql(target: VectorTarget, distance: Distance, quantization: Quantization = 'none'): string {
   const type = quoteQualified(target.vectorSchema, target.vectorType);
   const operator = `OPERATOR(${quoteIdentifier(target.vectorSchema)}.${OPERATORS[distance]})`;
   const column = `t.${quoteIdentifier(target.column)}`;
   const keys = target.key.map((key, i) => `t.${quoteIdentifier(key.name)}::text AS k${i}`);
-  return (
+  const select =
     `SELECT ${[...keys, `${textSql(target.text, 't')}::text AS text`].join(', ')}, ${column} ${operator} $1::text::${type} AS distance ` +
-    `FROM ${tableSql(target)} t WHERE ${column} IS NOT NULL ORDER BY ${column} ${operator} $1::text::${type} LIMIT $2::bigint`
-  );
+    `FROM ${tableSql(target)} t WHERE ${column} IS NOT NULL ORDER BY `;
+  if (quantization === 'none') return `${select}${column} ${operator} $1::text::${type} LIMIT $2::bigint`;
+  const [held, asked] = [column, `$1::text::${type}`].map((of) => quantizedSql(target, quantization, of));
+  const near = quantization === 'binary' ? `OPERATOR(${quoteIdentifier(target.vectorSchema)}.<~>)` : operator;
+  return `SELECT * FROM (${select}${held} ${near} ${asked} LIMIT $3::bigint) c ORDER BY c.distance LIMIT $2::bigint`;
 }
 
-/** The rows nearest to `vector`, nearest first. */
+/** The rows nearest to `vector`, nearest first; without an `index` in `side` by comparing with each. */
 export async function nearest(
   tx: Queryable,
-  side: Pick<SearchSide, 'target' | 'distance'>,
+  side: Pick<SearchSide, 'target' | 'distance'> & Partial<Pick<SearchSide, 'index'>>,
   vector: ArrayLike<number>,
   limit: number,
 ): Promise<SearchHit[]> {
-  const { rows } = await tx.query<Record<string, unknown>>(nearestSql(side.target, side.distance), [
+  const { target, distance, index } = side;
+  const candidates = index === undefined ? undefined : candidatesOf(index, limit);
+  const { rows } = await tx.query<Record<string, unknown>>(nearestSql(target, distance, index?.quantization), [
     vectorLiteral(vector),
     limit,
+    ...(candidates === undefined ? [] : [candidates]),
   ]);
   return rows.map((row) => {
     const distance = Number(row.distance);

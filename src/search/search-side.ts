@@ -4,6 +4,7 @@ import type { TableInfo } from '../db/catalog-types.ts';
 import { PreflightError } from '../errors.ts';
 import { type AnnIndex, annIndexesOn } from '../inspect/facts.ts';
 import { parseIndexDefinition } from '../sql/index-definition.ts';
+import type { Quantization } from '../sql/quantization.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import type { TextSource } from '../sql/text-source.ts';
 import { defaultProbes, distanceOf } from '../sql/vector-index.ts';
@@ -34,6 +35,8 @@ export interface SearchIndex {
   readonly lists: number | undefined;
   readonly probes: number | undefined;
   readonly efSearch: number | undefined;
+  /** How it holds the vectors; as they are when undefined. */
+  readonly quantization?: Quantization;
 }
 
 const DEFAULT_EF_SEARCH = 40;
@@ -55,7 +58,9 @@ export async function readSearchSide(ctx: MigrationContext, wanted: 'old' | 'new
   const target = await targetOf(ctx, side, record, table);
   const ann = annIndexesOn(table, target.column).filter((index) => index.valid && isWhole(index, table));
   const distance = ctx.definition.index.distance;
-  const index = ann.find((candidate) => distance === undefined || candidate.distance === distance) ?? ann[0];
+  // What holds signs only serves every distance: it finds candidates.
+  const serves = ({ distance: own, quantization }: AnnIndex): boolean => own === distance || quantization === 'binary';
+  const index = ann.find((candidate) => distance === undefined || serves(candidate)) ?? ann[0];
   return {
     side,
     active,
@@ -113,10 +118,10 @@ function untouchedTarget(
   };
 }
 
-/** An index over an expression or a part of the rows does not answer a search of the column. */
+/** An index over an expression that is not one of ours, or a part of the rows, does not answer a search of the column. */
 function isWhole(index: AnnIndex, table: TableInfo): boolean {
   const info = table.indexes.find((candidate) => candidate.name === index.name);
-  return info?.predicate === null && !info.isExpression;
+  return info?.predicate === null && index.quantization !== undefined;
 }
 
 /** Searched as `reembed tune` found it best, else as the swap stored it, else by the rules of thumb. */
@@ -132,6 +137,7 @@ function searchIndex(index: AnnIndex, record: MigrationRecord | undefined, side:
     lists: kind === 'ivfflat' ? lists : undefined,
     probes: kind === 'ivfflat' ? (tuned ?? stored?.probes ?? defaultProbes(lists ?? 100)) : undefined,
     efSearch: kind === 'hnsw' ? (tuned ?? stored?.efSearch ?? DEFAULT_EF_SEARCH) : undefined,
+    quantization: index.quantization ?? 'none',
   };
 }
 

@@ -1,15 +1,22 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readStatus } from '../../src/inspect/status.ts';
+import { verify } from '../../src/inspect/verify.ts';
+import { hashProvider } from '../../src/providers/hash.ts';
+import { applySettings, nearestSql, searchSettings } from '../../src/search/nearest.ts';
 import { searchTable } from '../../src/search/search.ts';
 import { readSearchSide } from '../../src/search/search-side.ts';
 import { mulberry32 } from '../../src/search/tuning/bootstrap-mean.ts';
-import { findRecord } from '../../src/state/resolve.ts';
+import { findRecord, resolveMigration } from '../../src/state/resolve.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { tune } from '../../src/steps/tune.ts';
+import { rebuildTunedIndex } from '../../src/steps/tune-rebuild.ts';
+import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
+import { buildIndexes } from '../../src/swap/build-indexes.ts';
 import { type Chain, openChain } from '../helpers/chain.ts';
 
-const ROWS = 2_000;
+const ROWS = 1_500;
 const DIMENSIONS = 32;
 
 let chain: Chain;
@@ -28,7 +35,7 @@ async function makeClusters(): Promise<void> {
     [`{${vectors.map((vector) => `"[${vector.join(',')}]"`).join(',')}}`],
   );
   await chain.db.query(
-    'CREATE INDEX segments_ann ON segments USING ivfflat (embedding vector_l2_ops) WITH (lists = 50)',
+    'CREATE INDEX segments_ann ON segments USING ivfflat (embedding vector_l2_ops) WITH (lists = 30)',
   );
 }
 
@@ -38,46 +45,143 @@ beforeAll(async () => {
 });
 afterAll(() => chain.close());
 
-const context = () => chain.context({ model: 'hash/64', dimensions: 64 });
+const context = (index = {}) => chain.context({ model: 'hash/64', dimensions: 64, index });
 const probesOf = async () => (await readSearchSide(context(), 'active')).index?.probes;
+const indexes = async () => {
+  const { rows } = await chain.db.query<{ name: string; lists: string }>(
+    `SELECT c.relname AS name, substring(pg_get_indexdef(c.oid) FROM 'lists=''(\\d+)') AS lists FROM pg_index i
+     JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = 'segments'::regclass AND i.indisvalid AND NOT i.indisprimary ORDER BY 1`,
+  );
+  return rows.map(({ name, lists }) => `${name} ${lists}`);
+};
 
 describe('tune', () => {
   it('measures before 005 and keeps nothing, as there is no state', async () => {
-    const result = await tune(context(), { queryCount: 20 });
+    const result = await tune(context(), { queryCount: 10 });
     expect(result).toMatchObject({ side: 'old', stored: false, rows: ROWS, index: { name: 'segments_ann' } });
     await expand(context());
   });
 
   it('finds that one probe misses, and the smallest setting that reaches the target', async () => {
-    expect(await probesOf()).toBe(8);
-    const result = await tune(context(), { queryCount: 50, recall: 0.9, dryRun: true });
+    expect(await probesOf()).toBe(6);
+    const result = await tune(context(), { queryCount: 30, recall: 0.9, dryRun: true });
     const [first] = result.curve;
     expect(first?.setting).toBe(1);
     expect(first?.recall.mean).toBeLessThan(0.7);
     expect(result.chosen?.recall.low).toBeGreaterThanOrEqual(0.9);
     const below = result.curve.filter(({ setting }) => setting < (result.chosen?.setting ?? 0));
     expect(below.every(({ recall }) => recall.low < 0.9)).toBe(true);
-    expect(await probesOf()).toBe(8);
+    expect(await probesOf()).toBe(6);
   });
 
-  it('stores it, and a search uses it and finds the share that was promised', async () => {
-    const result = await tune(context(), { queryCount: 50, recall: 0.99 });
-    expect(result.stored).toBe(true);
+  it('stores it, shows it, and a search uses it', async () => {
+    const result = await tune(context(), { queryCount: 30, recall: 0.99 });
     const probes = result.chosen?.setting ?? 0;
-    expect(probes).toBeGreaterThan(8);
+    expect(result.stored).toBe(true);
+    expect(probes).toBeGreaterThan(6);
     const query = Float32Array.from({ length: DIMENSIONS }, (_, i) => Math.sin(i));
     expect((await searchTable(context(), { query, providers: {} })).index).toMatchObject({ probes });
-    expect((await findRecord(context()))?.searchSettings?.segments_ann).toMatchObject({
-      setting: probes,
-      rows: ROWS,
-      side: 'old',
-    });
+    expect((await readStatus(context())).indexes).toMatchObject([
+      { name: 'segments_ann', probes, tuned: { setting: probes, rows: ROWS, grown: false } },
+    ]);
+  });
+});
+
+describe('rebuildTunedIndex', () => {
+  it('leaves the old one valid when it is stopped, and the next run finishes what it was told', async () => {
+    const controller = new AbortController();
+    const stopping = {
+      ...context(),
+      signal: controller.signal,
+      onProgress: ({ kind }: { kind: string }) => void (kind === 'step' && controller.abort()),
+    };
+    await expect(rebuildTunedIndex(stopping, { lists: 20 })).rejects.toMatchObject({ name: 'InterruptedError' });
+    expect(await indexes()).toEqual(['segments_ann 30']);
+    expect(await rebuildTunedIndex(context())).toMatchObject({ index: 'segments_ann', options: { lists: '20' } });
+    expect(await indexes()).toEqual(['segments_ann 20']);
   });
 
-  it('does not take the old index’s setting for the new one that has its name after the swap', async () => {
-    const before = await probesOf();
-    await fill(context());
-    await cutOver(context());
-    expect(await probesOf()).not.toBe(before);
+  it('has a valid index under the name at every moment, and forgets what was measured of the old one', async () => {
+    await tune(context(), { queryCount: 20, recall: 0.9 });
+    let over = false;
+    const seen = new Set<boolean>();
+    const watching = (async () => {
+      while (!over) seen.add((await indexes()).some((index) => index.startsWith('segments_ann ')));
+    })();
+    await rebuildTunedIndex(context(), { lists: 27 });
+    over = true;
+    await watching;
+    expect([...seen]).toEqual([true]);
+    expect(await indexes()).toEqual(['segments_ann 27']);
+    expect((await findRecord(context()))?.searchSettings).toEqual({});
   });
+
+  it('drops what a run that was killed after the exchange has left', async () => {
+    await chain.db.query('ALTER INDEX segments_ann RENAME TO segments_ann_before');
+    await chain.db.query(
+      'CREATE INDEX segments_ann ON segments USING ivfflat (embedding vector_l2_ops) WITH (lists = 25)',
+    );
+    const definition = {
+      method: 'ivfflat',
+      keys: 'embedding',
+      options: { lists: '25' },
+      unique: false,
+      nullsNotDistinct: false,
+    };
+    await chain.db.query(`INSERT INTO reembed.meta VALUES ('rebuild:segments-hash', $1)`, [
+      JSON.stringify({ index: 'segments_ann', definition, dropFirst: false, exchanged: true }),
+    ]);
+    expect(await rebuildTunedIndex(context())).toMatchObject({ finishedEarlier: true });
+    expect(await indexes()).toEqual(['segments_ann 25']);
+  });
+
+  it('refuses lists from a column that is not filled, here and in the swap', async () => {
+    await chain.db.query(`UPDATE segments SET embedding = NULL WHERE id > ${0.4 * ROWS}`);
+    await expect(rebuildTunedIndex(context(), { lists: 20 })).rejects.toMatchObject({
+      code: 'column_unfilled',
+      message: expect.stringContaining('600 of 1500 rows with a text have a vector (40%)'),
+    });
+    await chain.db.query(
+      `UPDATE segments SET embedding_64 = array_fill(0.1, ARRAY[64])::vector WHERE id <= ${0.4 * ROWS}`,
+    );
+    await expect(buildIndexes(context(), await resolveMigration(context()))).rejects.toMatchObject({
+      code: 'column_unfilled',
+    });
+    await expect(rebuildTunedIndex(context(), { m: 8 })).rejects.toMatchObject({ code: 'other_index_kind' });
+  });
+});
+
+describe('a quantised index', () => {
+  const open = async () => hashProvider('hash/64');
+  const ask = (index: object, exact: boolean) =>
+    searchTable(context(index), { query: 'passage 90 word90', exact, providers: { new: open } });
+
+  it.each(['binary', 'halfvec'] as const)(
+    '%s: is searched, ordered exactly, verified, and undone',
+    async (quantization) => {
+      const index = { kind: 'hnsw', quantization, distance: 'cosine' } as const;
+      await fill(context(index));
+      await cutOver(context(index));
+      const side = await readSearchSide(context(index), 'active');
+      expect(side).toMatchObject({ side: 'new', distance: 'cosine', index: { name: 'segments_ann', quantization } });
+      const tuned = await tune(context(index), { recall: 0.9, queryCount: 20 });
+      expect(tuned.chosen?.recall.low).toBeGreaterThanOrEqual(0.9);
+      const [exact, found] = [await ask(index, true), await ask(index, false)];
+      expect(found.hits[0]).toEqual(exact.hits[0]);
+      const farthest = exact.hits.at(-1)?.distance ?? 0;
+      expect(found.hits.filter(({ distance }) => distance <= farthest + 1e-6).length).toBeGreaterThanOrEqual(8);
+      const plan = await chain.db.transaction(async (tx) => {
+        await applySettings(tx, searchSettings(side, 'index', 10));
+        const sql = `EXPLAIN ${nearestSql(side.target, 'cosine', quantization)}`;
+        return JSON.stringify((await tx.query(sql, [`[${Array(64).fill(1)}]`, 10, 100])).rows);
+      });
+      expect(plan).toContain('Index Scan using segments_ann');
+      expect(await verify(context(index), { provider: open })).toMatchObject({ ok: true });
+      await undoCutOver(chain.context({ model: 'hash/64', dimensions: 64, index }, { rollback: 'accept-missing' }));
+      expect((await readSearchSide(context(index), 'active')).index).toMatchObject({
+        kind: 'ivfflat',
+        quantization: 'none',
+      });
+    },
+  );
 });
