@@ -1,6 +1,8 @@
 import { number } from '../amounts.ts';
 import type { CurvePoint } from '../search/tuning/choose-setting.ts';
 import type { TuneResult } from '../steps/tune.ts';
+import type { RebuildResult } from '../steps/tune-rebuild.ts';
+import { textTable } from './text-table.ts';
 
 const KIND = { ivfflat: 'IVFFlat', hnsw: 'HNSW' } as const;
 const SETTING = { ivfflat: 'probes', hnsw: 'ef_search' } as const;
@@ -23,6 +25,13 @@ export function tuneReport(result: TuneResult): string {
   ].join('\n');
 }
 
+/** What was done to an index. */
+export function rebuildReport({ index, kind, options, seconds, finishedEarlier }: RebuildResult): string {
+  const how = Object.entries(options).map(([name, value]) => `${name} ${value}`);
+  const done = finishedEarlier ? 'had been built by an interrupted run' : `was built anew in ${seconds.toFixed(1)} s`;
+  return `${index} (${[KIND[kind], ...how].join(', ')}) ${done}.`;
+}
+
 function curveTable({ curve, index, k, chosen, present }: TuneResult): string {
   const head = [SETTING[index.kind], `recall@${k}`, '95% interval', 'p50 ms', 'p95 ms', ''];
   const lines = curve.map((point) => [
@@ -33,15 +42,7 @@ function curveTable({ curve, index, k, chosen, present }: TuneResult): string {
     milliseconds(point.p95Ms),
     remark(point, chosen, present),
   ]);
-  const widths = head.map((name, i) => Math.max(name.length, ...lines.map((line) => line[i]?.length ?? 0)));
-  return [head, ...lines]
-    .map((cells) =>
-      cells
-        .map((cell, i) => (i === 5 ? cell : cell.padStart(widths[i] ?? 0)))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+  return textTable(head, lines);
 }
 
 function remark(point: CurvePoint, chosen: CurvePoint | null, present: CurvePoint): string {

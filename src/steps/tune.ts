@@ -3,7 +3,7 @@ import type { TableInfo } from '../db/catalog-types.ts';
 import { PreflightError } from '../errors.ts';
 import { retryAfterSwap } from '../search/active-model.ts';
 import { queryVectors } from '../search/search.ts';
-import { readSearchSide } from '../search/search-side.ts';
+import { readSearchSide, type SearchSide } from '../search/search-side.ts';
 import { type CurvePoint, smallestReaching } from '../search/tuning/choose-setting.ts';
 import {
   type CurveJob,
@@ -81,7 +81,7 @@ export async function tune(ctx: MigrationContext, options: TuneOptions = {}): Pr
   const side = await readIndexedSide(ctx, wanted);
   const table = await readTable(ctx.db, { schema: side.target.schema, name: side.target.table });
   const queries = await readQueries(ctx, side, options, k);
-  const rows = await countVectors(ctx, side.target, table);
+  const rows = await countVectors(ctx, side.target);
   const job: CurveJob = { side, queries, k, target };
   const curve = await measureCurve(ctx, job, await exactAnswers(ctx, job));
   const chosen = smallestReaching(curve, target) ?? null;
@@ -131,7 +131,7 @@ async function readQueries(
   k: number,
 ): Promise<TuningQuery[]> {
   const { queries: file, queryCount = 200, seed = 1 } = options;
-  if (file !== undefined) return embedFile(ctx, side, await readQueryTexts(file, queryCount));
+  if (file !== undefined) return embedQueries(ctx, side, await readQueryTexts(file, queryCount));
   const sampled = await sampleStoredVectors(ctx.db, side.target, queryCount, seed);
   if (sampled.length >= Math.min(queryCount, 2 * k)) return sampled;
   throw new PreflightError(
@@ -141,7 +141,12 @@ async function readQueries(
   );
 }
 
-async function embedFile(ctx: MigrationContext, side: IndexedSide, texts: readonly string[]): Promise<TuningQuery[]> {
+/** Texts as queries of a side's model. */
+export async function embedQueries(
+  ctx: MigrationContext,
+  side: SearchSide,
+  texts: readonly string[],
+): Promise<TuningQuery[]> {
   const { definition } = ctx;
   const created = lazyProvider(ctx, definition);
   const old = definition.from === undefined ? undefined : lazyProvider(ctx, definition.from);
@@ -155,8 +160,10 @@ async function embedFile(ctx: MigrationContext, side: IndexedSide, texts: readon
   }
 }
 
-async function countVectors(ctx: MigrationContext, target: VectorTarget, table: TableInfo): Promise<number> {
-  if (table.estimatedRows > COUNT_EXACTLY_BELOW) return Math.round(table.estimatedRows);
+/** Rows with a vector; the planner's estimate above a million. */
+export async function countVectors(ctx: MigrationContext, target: VectorTarget): Promise<number> {
+  const { estimatedRows } = await readTable(ctx.db, { schema: target.schema, name: target.table });
+  if (estimatedRows > COUNT_EXACTLY_BELOW) return Math.round(estimatedRows);
   const { rows } = await ctx.db.query<{ count: number }>(
     `SELECT pg_catalog.count(*)::float8 AS count FROM ${tableSql(target)} WHERE ${quoteIdentifier(target.column)} IS NOT NULL`,
   );

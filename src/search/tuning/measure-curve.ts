@@ -33,7 +33,10 @@ const PILOT_QUERIES = 20;
 const PGVECTOR_DEFAULT = { ivfflat: 1, hnsw: 40 } as const;
 
 /** What an exact search finds for every query. */
-export async function exactAnswers(ctx: MigrationContext, job: CurveJob): Promise<ExactAnswer[]> {
+export async function exactAnswers(
+  ctx: MigrationContext,
+  job: Omit<CurveJob, 'side'> & { readonly side: SearchSide },
+): Promise<ExactAnswer[]> {
   const { side, queries, k } = job;
   const answers: ExactAnswer[] = [];
   for (const query of queries) {
@@ -44,7 +47,7 @@ export async function exactAnswers(ctx: MigrationContext, job: CurveJob): Promis
       return nearest(tx, exact, query.vector, asked(query, k));
     });
     answers.push(exactAnswer(distancesOf(query, hits), k));
-    reportShare(ctx, side.index.name, 'exact searches', answers.length, queries.length);
+    reportShare(ctx, side.target.table, 'exact searches', answers.length, queries.length);
   }
   return answers;
 }
@@ -114,7 +117,8 @@ interface Tally {
   readonly milliseconds: number[];
 }
 
-async function measureSettings(
+/** Recall and latency with given settings, in turn. */
+export async function measureSettings(
   ctx: MigrationContext,
   job: CurveJob,
   answers: readonly ExactAnswer[],
