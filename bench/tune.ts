@@ -26,7 +26,9 @@ import { openBenchDatabase } from './measure.ts';
 const MODEL = 'sentence-transformers/all-MiniLM-L6-v2';
 const DIMENSIONS = 384;
 const MOST_WINDOWS = 30_000;
-const TITLES = 300;
+const TITLES = 150;
+/** Before anything is measured, so that the index is in memory. */
+const WARM_UP = 20;
 const K = 10;
 const TABLE = 'reembed_bench_tune';
 const GRIDS = {
@@ -142,11 +144,11 @@ async function measure(candidate: IndexCandidate): Promise<MeasuredIndex> {
     const searched = searchedBy(side, candidate, built);
     const most = searched.index.lists ?? 1000;
     const grid = GRIDS[candidate.kind].filter((setting) => setting <= most);
-    const curve = (of: 'titles' | 'rows') =>
-      measureSettings(ctx, { ...jobs[of], side: searched }, answers[of], grid, true);
+    const curve = (of: 'titles' | 'rows', queries = jobs[of].queries) =>
+      measureSettings(ctx, { ...jobs[of], queries, side: searched }, answers[of], grid, true);
     const { kind, quantization, name } = candidate;
     const { seconds, bytes } = built;
-    await curve('titles');
+    await curve('titles', titles.slice(0, WARM_UP));
     const options = built.definition.options;
     return {
       name,

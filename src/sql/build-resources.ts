@@ -1,6 +1,7 @@
 import { DEFAULT_M, hnswMemoryBytes } from './hnsw-memory.ts';
 import type { IndexDefinition } from './index-definition.ts';
-import { indexedVectorBytes, quantizationOf } from './quantization.ts';
+import { quantizationOf } from './quantization.ts';
+import { indexedVectorBytes } from './storage.ts';
 import type { VectorTarget } from './target.ts';
 import { ivfflatMemoryBytes } from './vector-index.ts';
 

@@ -1,10 +1,9 @@
 import { quoteIdentifier, quoteQualified } from './identifiers.ts';
 import { type IndexDefinition, splitKey, unquote } from './index-definition.ts';
-import { vectorBytes } from './storage.ts';
+import type { Quantization } from './storage.ts';
 import type { VectorTarget } from './target.ts';
 
-/** How an index holds the vectors of its column: as they are, in half precision, or as the signs of their values. */
-export type Quantization = 'none' | 'halfvec' | 'binary';
+export type { Quantization };
 
 type QuantizedTarget = Pick<VectorTarget, 'column' | 'vectorType' | 'vectorSchema' | 'dimensions'>;
 
@@ -48,15 +47,6 @@ export function quantizationOf(
   const binary = new RegExp(call, 'u').exec(expression);
   const isHamming = /bit_hamming_ops/.test(operatorClass) || (operatorClass === '' && definition.method === 'ivfflat');
   return binary?.[1] !== undefined && unquote(binary[1]) === column && isHamming ? 'binary' : undefined;
-}
-
-/** Bytes of one vector in such an index. */
-export function indexedVectorBytes(
-  { vectorType, dimensions }: Pick<VectorTarget, 'vectorType' | 'dimensions'>,
-  quantization: Quantization,
-): number {
-  if (quantization === 'binary') return 8 + Math.ceil(dimensions / 8);
-  return vectorBytes(quantization === 'halfvec' ? 'halfvec' : vectorType, dimensions);
 }
 
 /**
