@@ -5,7 +5,7 @@ import { buildingIndexName } from '../sql/exchange.ts';
 import { fitIdentifier } from '../sql/identifiers.ts';
 import type { IndexDefinition } from '../sql/index-definition.ts';
 import { partitionIndexName } from '../sql/partitioned-index.ts';
-import type { MigrationContext } from '../state/context.ts';
+import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import { buildIndex, dropIndexConcurrently } from './build-index.ts';
 import { buildPartitionedIndex, dropPartitionedIndex, type PartitionBuild } from './build-partitioned-index.ts';
 import { withBriefLocks } from './lock-table.ts';
@@ -38,6 +38,7 @@ function retiredIndexName(index: string): string {
  */
 export async function rebuildIndex(ctx: MigrationContext, rebuild: IndexRebuild): Promise<void> {
   const { table, name, dropFirst } = rebuild;
+  throwIfStopped(ctx, 'tune');
   if (dropFirst) await dropIndexConcurrently(ctx, table.schema, name);
   await (table.kind === 'p' ? buildParts(ctx, rebuild) : buildBeside(ctx, rebuild));
   await withBriefLocks(ctx, table, 'tune', (tx) => exchangeNames(tx, rebuild));

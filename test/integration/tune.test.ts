@@ -11,12 +11,13 @@ import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { tune } from '../../src/steps/tune.ts';
+import { tuneBuild } from '../../src/steps/tune-build.ts';
 import { rebuildTunedIndex } from '../../src/steps/tune-rebuild.ts';
 import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
 import { buildIndexes } from '../../src/swap/build-indexes.ts';
 import { type Chain, openChain } from '../helpers/chain.ts';
 
-const ROWS = 1_500;
+const ROWS = 1_000;
 const DIMENSIONS = 32;
 
 let chain: Chain;
@@ -35,7 +36,7 @@ async function makeClusters(): Promise<void> {
     [`{${vectors.map((vector) => `"[${vector.join(',')}]"`).join(',')}}`],
   );
   await chain.db.query(
-    'CREATE INDEX segments_ann ON segments USING ivfflat (embedding vector_l2_ops) WITH (lists = 30)',
+    'CREATE INDEX segments_ann ON segments USING ivfflat (embedding vector_l2_ops) WITH (lists = 20)',
   );
 }
 
@@ -63,27 +64,54 @@ describe('tune', () => {
   });
 
   it('finds that one probe misses, and the smallest setting that reaches the target', async () => {
-    expect(await probesOf()).toBe(6);
-    const result = await tune(context(), { queryCount: 30, recall: 0.9, dryRun: true });
+    expect(await probesOf()).toBe(5);
+    const result = await tune(context(), { queryCount: 20, recall: 0.9, dryRun: true });
     const [first] = result.curve;
     expect(first?.setting).toBe(1);
     expect(first?.recall.mean).toBeLessThan(0.7);
     expect(result.chosen?.recall.low).toBeGreaterThanOrEqual(0.9);
     const below = result.curve.filter(({ setting }) => setting < (result.chosen?.setting ?? 0));
     expect(below.every(({ recall }) => recall.low < 0.9)).toBe(true);
-    expect(await probesOf()).toBe(6);
+    expect(await probesOf()).toBe(5);
   });
 
   it('stores it, shows it, and a search uses it', async () => {
-    const result = await tune(context(), { queryCount: 30, recall: 0.99 });
+    const result = await tune(context(), { queryCount: 20, recall: 0.99 });
     const probes = result.chosen?.setting ?? 0;
     expect(result.stored).toBe(true);
-    expect(probes).toBeGreaterThan(6);
+    expect(probes).toBeGreaterThan(5);
     const query = Float32Array.from({ length: DIMENSIONS }, (_, i) => Math.sin(i));
     expect((await searchTable(context(), { query, providers: {} })).index).toMatchObject({ probes });
     expect((await readStatus(context())).indexes).toMatchObject([
       { name: 'segments_ann', probes, tuned: { setting: probes, rows: ROWS, grown: false } },
     ]);
+  });
+});
+
+describe('tuneBuild', () => {
+  const copies = async () =>
+    (await chain.db.query(`SELECT 1 FROM pg_class WHERE relname LIKE 'tune\\_sample\\_%' AND relkind = 'r'`)).rows
+      .length;
+
+  it('tries every rule for lists on a copy, says what it gives for the whole, and leaves nothing behind', async () => {
+    const result = await tuneBuild(context(), { sample: 600, kind: 'ivfflat', queryCount: 20, recall: 0.8 });
+    expect(result).toMatchObject({ rows: ROWS, sampleRows: 600, tried: [{ kind: 'ivfflat' }, {}, {}] });
+    expect(result.tried[0]).toMatchObject({ options: { lists: '12' }, wholeOptions: { lists: '20' } });
+    expect(result.tried.every(({ chosen, bytes }) => bytes > 0 && (chosen?.recall.low ?? 0) >= 0.8)).toBe(true);
+    expect(await copies()).toBe(0);
+  });
+
+  it('drops the copy when it is stopped', async () => {
+    const controller = new AbortController();
+    let seen = 0;
+    const onProgress = ({ kind }: { kind: string }) => {
+      if (kind === 'index') controller.abort();
+      if (kind === 'index') seen++;
+    };
+    const stopping = { ...context(), signal: controller.signal, onProgress };
+    await expect(tuneBuild(stopping, { sample: 1_000 })).rejects.toMatchObject({ name: 'InterruptedError' });
+    expect(seen).toBeGreaterThan(0);
+    expect(await copies()).toBe(0);
   });
 });
 
@@ -95,10 +123,10 @@ describe('rebuildTunedIndex', () => {
       signal: controller.signal,
       onProgress: ({ kind }: { kind: string }) => void (kind === 'step' && controller.abort()),
     };
-    await expect(rebuildTunedIndex(stopping, { lists: 20 })).rejects.toMatchObject({ name: 'InterruptedError' });
-    expect(await indexes()).toEqual(['segments_ann 30']);
-    expect(await rebuildTunedIndex(context())).toMatchObject({ index: 'segments_ann', options: { lists: '20' } });
+    await expect(rebuildTunedIndex(stopping, { lists: 10 })).rejects.toMatchObject({ name: 'InterruptedError' });
     expect(await indexes()).toEqual(['segments_ann 20']);
+    expect(await rebuildTunedIndex(context())).toMatchObject({ index: 'segments_ann', options: { lists: '10' } });
+    expect(await indexes()).toEqual(['segments_ann 10']);
   });
 
   it('has a valid index under the name at every moment, and forgets what was measured of the old one', async () => {
@@ -108,12 +136,25 @@ describe('rebuildTunedIndex', () => {
     const watching = (async () => {
       while (!over) seen.add((await indexes()).some((index) => index.startsWith('segments_ann ')));
     })();
-    await rebuildTunedIndex(context(), { lists: 27 });
+    await rebuildTunedIndex(context(), { lists: 12 });
     over = true;
     await watching;
     expect([...seen]).toEqual([true]);
-    expect(await indexes()).toEqual(['segments_ann 27']);
+    expect(await indexes()).toEqual(['segments_ann 12']);
     expect((await findRecord(context()))?.searchSettings).toEqual({});
+  });
+
+  it('comes back to its definition when a run was stopped that had dropped the old one first', async () => {
+    const controller = new AbortController();
+    const signal = controller.signal;
+    const onProgress = ({ kind }: { kind: string }) => void (kind === 'step' && controller.abort());
+    const stopping = { ...context(), signal, onProgress };
+    await expect(rebuildTunedIndex(stopping, { lists: 14, dropFirst: true })).rejects.toMatchObject({
+      name: 'InterruptedError',
+    });
+    await chain.db.query('DROP INDEX segments_ann');
+    await rebuildTunedIndex(context());
+    expect(await indexes()).toEqual(['segments_ann 14']);
   });
 
   it('drops what a run that was killed after the exchange has left', async () => {
@@ -136,13 +177,13 @@ describe('rebuildTunedIndex', () => {
   });
 
   it('refuses lists from a column that is not filled, here and in the swap', async () => {
-    await chain.db.query(`UPDATE segments SET embedding = NULL WHERE id > ${0.4 * ROWS}`);
+    await chain.db.query(`UPDATE segments SET embedding = NULL WHERE id > ${0.6 * ROWS}`);
     await expect(rebuildTunedIndex(context(), { lists: 20 })).rejects.toMatchObject({
       code: 'column_unfilled',
-      message: expect.stringContaining('600 of 1500 rows with a text have a vector (40%)'),
+      message: expect.stringContaining('600 of 1000 rows with a text have a vector (60%)'),
     });
     await chain.db.query(
-      `UPDATE segments SET embedding_64 = array_fill(0.1, ARRAY[64])::vector WHERE id <= ${0.4 * ROWS}`,
+      `UPDATE segments SET embedding_64 = array_fill(0.1, ARRAY[64])::vector WHERE id <= ${0.6 * ROWS}`,
     );
     await expect(buildIndexes(context(), await resolveMigration(context()))).rejects.toMatchObject({
       code: 'column_unfilled',
