@@ -16,6 +16,7 @@ import type { CurvePoint } from '../src/search/tuning/choose-setting.ts';
 import { exactAnswers, measureSettings } from '../src/search/tuning/measure-curve.ts';
 import { sampleStoredVectors, type TuningQuery } from '../src/search/tuning/tuning-queries.ts';
 import { type IndexCandidate, indexCandidates } from '../src/sql/index-candidates.ts';
+import { candidatesOf } from '../src/sql/quantization.ts';
 import type { MigrationContext } from '../src/state/context.ts';
 import { searchedBy } from '../src/steps/tune-build.ts';
 import { withCandidate } from '../src/swap/try-index.ts';
@@ -143,12 +144,14 @@ const answers = { titles: await exactAnswers(ctx, jobs.titles), rows: await exac
 
 async function measure(candidate: IndexCandidate): Promise<MeasuredIndex> {
   return withCandidate(ctx, side.target, { candidate, rows: texts.length, distance: 'cosine' }, async (built) => {
+    const { kind, quantization, name } = candidate;
     const searched = searchedBy(side, candidate, built);
     const most = searched.index.lists ?? 1000;
-    const grid = GRIDS[candidate.kind].filter((setting) => setting <= most);
+    // Signs alone order too badly for less.
+    const least = candidatesOf({ ...searched.index, efSearch: 0 }, K) ?? 0;
+    const grid = GRIDS[candidate.kind].filter((setting) => setting <= most && (kind === 'ivfflat' || setting >= least));
     const curve = (of: 'titles' | 'rows', queries = jobs[of].queries) =>
       measureSettings(ctx, { ...jobs[of], queries, side: searched }, answers[of], grid, true);
-    const { kind, quantization, name } = candidate;
     const { seconds, bytes } = built;
     await curve('titles', titles.slice(0, WARM_UP));
     const options = built.definition.options;

@@ -5,7 +5,7 @@ import { textTable } from './text-table.ts';
 /** The candidates beside each other, and how far the sample tells of the table. */
 export function tuneBuildReport(result: TuneBuildResult): string {
   const { table, column, rows, sampleRows, k, target, queries, tried } = result;
-  const source = queries.source === 'file' ? 'queries of the file' : 'vectors of random rows, each without itself';
+  const source = queries.source === 'file' ? 'queries of the file' : 'vectors near those of random rows, without these';
   const head = ['index', 'built with', 'build s', 'size', 'searched with', `recall@${k}`, 'p50 ms', 'p95 ms', 'from'];
   return [
     `Tried on ${number(sampleRows)} of the ${number(rows)} rows of ${table}.${column}; ${number(queries.count)} ${source}.`,

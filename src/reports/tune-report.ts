@@ -14,7 +14,7 @@ export function tuneReport(result: TuneResult): string {
   const source =
     queries.source === 'file'
       ? `${number(queries.count)} queries of the file`
-      : `the vectors of ${number(queries.count)} random rows, each without itself`;
+      : `${number(queries.count)} vectors near those of random rows, without these (--queries takes real questions)`;
   return [
     `${index.name} (${KIND[index.kind]}${options.join('')}) on ${table}.${column}, ${number(rows)} rows.`,
     `Searched for: ${source}; recall@${k} against exact search.`,

@@ -4,7 +4,7 @@ import { type CurveJob, exactAnswers, type IndexedSide, measureCurve } from '../
 import {
   readQueryTexts,
   samplePercentage,
-  sampleStoredVectors,
+  sampleQueryVectors,
   type TuningQuery,
 } from '../search/tuning/tuning-queries.ts';
 import { fitIdentifier } from '../sql/identifiers.ts';
@@ -119,7 +119,7 @@ async function tryAll(
   const { recall: target = 0.95, k = 10, queries: file, queryCount = 200, seed = 1 } = options;
   const queries: readonly TuningQuery[] =
     file === undefined
-      ? await sampleStoredVectors(ctx.db, copied.target, queryCount, seed)
+      ? await sampleQueryVectors(ctx.db, copied.target, queryCount, seed)
       : await embedQueries(ctx, side, await readQueryTexts(file, queryCount));
   const answers = await exactAnswers(ctx, { side: copied, queries, k, target });
   const tried: TriedIndex[] = [];

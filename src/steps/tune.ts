@@ -12,7 +12,7 @@ import {
   measureCurve,
   presentSetting,
 } from '../search/tuning/measure-curve.ts';
-import { readQueryTexts, sampleStoredVectors, type TuningQuery } from '../search/tuning/tuning-queries.ts';
+import { readQueryTexts, sampleQueryVectors, type TuningQuery } from '../search/tuning/tuning-queries.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import { parseIndexDefinition } from '../sql/index-definition.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
@@ -29,7 +29,7 @@ export interface TuneOptions {
   readonly recall?: number | undefined;
   /** Hits that count (10). */
   readonly k?: number | undefined;
-  /** A file of queries, embedded by the side's model; stored vectors of random rows are searched for without one. */
+  /** A file of queries, embedded by the side's model; vectors near those of random rows are searched for without one. */
   readonly queries?: string | undefined;
   /** Queries at most (200). */
   readonly queryCount?: number | undefined;
@@ -56,7 +56,7 @@ export interface TuneResult {
   readonly rows: number;
   readonly k: number;
   readonly target: number;
-  /** `file`: embedded texts; `rows`: stored vectors, each without its own row. */
+  /** `file`: embedded texts; `rows`: vectors near those of random rows, these left out. */
   readonly queries: { readonly source: 'file' | 'rows'; readonly count: number };
   /** By setting, smallest first. */
   readonly curve: readonly CurvePoint[];
@@ -132,7 +132,7 @@ async function readQueries(
 ): Promise<TuningQuery[]> {
   const { queries: file, queryCount = 200, seed = 1 } = options;
   if (file !== undefined) return embedQueries(ctx, side, await readQueryTexts(file, queryCount));
-  const sampled = await sampleStoredVectors(ctx.db, side.target, queryCount, seed);
+  const sampled = await sampleQueryVectors(ctx.db, side.target, queryCount, seed);
   if (sampled.length >= Math.min(queryCount, 2 * k)) return sampled;
   throw new PreflightError(
     'too_few_rows',

@@ -1,5 +1,6 @@
 import { percentile } from '../../bench/statistics.ts';
 import type { Queryable } from '../../db/types.ts';
+import { candidatesOf } from '../../sql/quantization.ts';
 import { type MigrationContext, throwIfStopped } from '../../state/context.ts';
 import { applySettings, nearest, type SearchHit, searchSettings } from '../nearest.ts';
 import type { SearchIndex, SearchSide } from '../search-side.ts';
@@ -62,7 +63,7 @@ export async function measureCurve(
   answers: readonly ExactAnswer[],
 ): Promise<CurvePoint[]> {
   const { index } = job.side;
-  const grid = index.kind === 'ivfflat' ? probesGrid(index.lists ?? 1) : efSearchGrid(job.k + 1);
+  const grid = index.kind === 'ivfflat' ? probesGrid(index.lists ?? 1) : efSearchGrid(leastEfSearch(index, job.k));
   const wanted = await pilot(ctx, job, answers, grid);
   const fixed = settingsInUse(index, job.k);
   let points = await measureSettings(ctx, job, answers, [...new Set([...wanted, ...fixed])]);
@@ -177,9 +178,13 @@ function settingsInUse(index: SearchIndex, k: number): number[] {
   return [presentSetting(index, k), atLeastHits(index, PGVECTOR_DEFAULT[index.kind], k)];
 }
 
-/** HNSW finds no more rows than ef_search, and a search raises it to the hits that it asks for. */
-function atLeastHits({ kind }: SearchIndex, setting: number, k: number): number {
-  return kind === 'hnsw' ? Math.min(1000, Math.max(setting, k + 1)) : setting;
+function atLeastHits(index: SearchIndex, setting: number, k: number): number {
+  return index.kind === 'hnsw' ? Math.max(setting, leastEfSearch(index, k)) : setting;
+}
+
+/** HNSW finds no more rows than ef_search, and a search raises it to the hits, or candidates for them, that it asks for. */
+function leastEfSearch(index: SearchIndex, k: number): number {
+  return Math.min(1000, candidatesOf({ ...index, efSearch: 0 }, k + 1) ?? k + 1);
 }
 
 /** One more where a row of its own is among the hits. */

@@ -1,4 +1,5 @@
 import { extname } from 'node:path';
+import { median } from '../../bench/statistics.ts';
 import type { Queryable } from '../../db/types.ts';
 import { ConfigError, messageOf } from '../../errors.ts';
 import { type Line, readLines } from '../../providers/read-lines.ts';
@@ -6,6 +7,7 @@ import { countPagesSql } from '../../sql/relation-size.ts';
 import { sampleVectorsSql } from '../../sql/sample-vectors.ts';
 import { tableSql, type VectorTarget } from '../../sql/target.ts';
 import { decodeVector } from '../../vector/binary.ts';
+import { mulberry32 } from './bootstrap-mean.ts';
 
 /** A vector to search for. */
 export interface TuningQuery {
@@ -23,7 +25,40 @@ export async function samplePercentage(db: Queryable, target: VectorTarget, page
   return Math.min(100, (100 * pages) / Math.max(1, rows[0]?.pages ?? 1));
 }
 
-/** Stored vectors of random rows: no model is needed, and each is asked for its neighbours, itself left out. */
+/**
+ * Stored vectors of random rows, moved off their place: no model is needed, and each is asked for its neighbours, its own row left out.
+ * Where they are, an index finds their neighbours far more easily than those of a question: a graph leads from node to node.
+ */
+export async function sampleQueryVectors(
+  db: Queryable,
+  target: VectorTarget,
+  limit: number,
+  seed: number,
+): Promise<TuningQuery[]> {
+  return withNoise(await sampleStoredVectors(db, target, limit, seed), seed);
+}
+
+/**
+ * Adds to each vector one of random direction, as long as two rows of the sample are apart in the median. With 21,860 windows of text and
+ * all-MiniLM-L6-v2 that made recall what it was for titles, where it was up to six hundredths better without.
+ */
+export function withNoise(queries: readonly TuningQuery[], seed: number): TuningQuery[] {
+  const apart = queries.map(({ vector }, i) => distance(vector, queries[(i + 1) % queries.length]?.vector ?? vector));
+  const length = median(apart);
+  const random = mulberry32(seed);
+  const normal = (): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+  return queries.map(({ vector, own }) => {
+    const noise = Float64Array.from(vector, normal);
+    const scale = length / Math.hypot(...noise);
+    return { vector: vector.map((value, i) => value + scale * (noise[i] ?? 0)), own };
+  });
+}
+
+function distance(a: Float32Array, b: Float32Array): number {
+  return Math.hypot(...a.map((value, i) => value - (b[i] ?? 0)));
+}
+
+/** Stored vectors of random rows as they are. */
 export async function sampleStoredVectors(
   db: Queryable,
   target: VectorTarget,
