@@ -6,7 +6,18 @@ import { textTable } from './text-table.ts';
 export function tuneBuildReport(result: TuneBuildResult): string {
   const { table, column, rows, sampleRows, k, target, queries, tried } = result;
   const source = queries.source === 'file' ? 'queries of the file' : 'vectors near those of random rows, without these';
-  const head = ['index', 'built with', 'build s', 'size', 'searched with', `recall@${k}`, 'p50 ms', 'p95 ms', 'from'];
+  const head = [
+    'index',
+    'built with',
+    'build s',
+    'size',
+    'of all rows',
+    'searched with',
+    `recall@${k}`,
+    'p50 ms',
+    'p95 ms',
+    'from',
+  ];
   return [
     `Tried on ${number(sampleRows)} of the ${number(rows)} rows of ${table}.${column}; ${number(queries.count)} ${source}.`,
     `The smallest setting of each that reaches recall@${k} ${target} by the lower end of its 95% interval:`,
@@ -28,6 +39,7 @@ function line(tried: TriedIndex): string[] {
     lists === '' ? candidate.replace('ef_construction', 'ef_c') : lists,
     seconds.toFixed(1),
     bytes(tried.bytes),
+    bytes(tried.wholeBytes),
     best === undefined ? '' : `${setting} ${best.setting}`,
     best === undefined ? '' : best.recall.mean.toFixed(3),
     best === undefined ? '' : best.p50Ms.toFixed(2),
@@ -39,11 +51,9 @@ function line(tried: TriedIndex): string[] {
 /** What grows with the rows, and what does not. */
 function extrapolation({ rows, tried }: TuneBuildResult): string[] {
   const lists = tried.filter(({ kind }) => kind === 'ivfflat');
-  const sizes = tried.map(({ kind, candidate, wholeBytes }) => `${kind} ${candidate} ${bytes(wholeBytes)}`);
   return [
     `On all ${number(rows)} rows: lists grow with the rows (${lists.map(({ candidate, wholeOptions }) => `${candidate}: ${wholeOptions.lists}`).join(', ')}), and probes with the lists;`,
-    'm and ef_construction do not, ef_search a little. Sizes are in proportion:',
-    `${sizes.join('; ')}.`,
+    'm and ef_construction do not, ef_search a little. Sizes are in proportion to the rows.',
     'Recall and latency of the whole are not foretold: build one, then run "reembed tune".',
   ];
 }

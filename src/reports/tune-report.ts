@@ -62,7 +62,9 @@ function conclusion(result: TuneResult): string[] {
   return [
     `${name} ${chosen.setting} is the smallest whose recall@${k} is ${target} or more, by the lower end of its interval: ${found}.`,
     ...(chosen.setting === present.setting ? [] : [`${gap}.`]),
-    stored ? "Stored: reembed's searches use it from now on." : 'Not stored: nothing was changed.',
+    stored
+      ? "Stored: reembed's searches use it from now on."
+      : 'Not stored (--dry-run, or no state before 005): nothing was changed.',
     `With SQL of your own: SET LOCAL ${index.kind === 'ivfflat' ? 'ivfflat.probes' : 'hnsw.ef_search'} = ${chosen.setting};`,
   ];
 }
