@@ -9,6 +9,7 @@ export type Step =
   | 'keyword'
   | 'backup'
   | 'restore'
+  | 'tune'
   | 'inspect';
 
 export interface ErrorDetails {

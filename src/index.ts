@@ -101,6 +101,9 @@ export { type RestoreOptions, type RestoreResult, restore } from './steps/restor
 export { type RouteResult, readRoute, setRoute } from './steps/route.ts';
 export { sync } from './steps/sync.ts';
 export type { SyncOptions, SyncResult } from './steps/sync-run.ts';
+export { type TuneOptions, type TuneResult, tune } from './steps/tune.ts';
+export { type TuneBuildOptions, type TuneBuildResult, tuneBuild } from './steps/tune-build.ts';
+export { type RebuildOptions, type RebuildResult, rebuildTunedIndex } from './steps/tune-rebuild.ts';
 export { type UndoCutOverResult, undoCutOver } from './steps/undo-cut-over.ts';
 export { undoExpand } from './steps/undo-expand.ts';
 export { undoFill } from './steps/undo-fill.ts';

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { maxDimensions } from '../sql/quantization.ts';
 import { definitionSchema } from './definition-schema.ts';
 import { type ConfigProblem, invalidConfig, problemsOf } from './problems.ts';
 import type { IndexSettings, MigrationDefinition, ModelReference, ProviderName, QualifiedName } from './types.ts';
@@ -31,9 +32,6 @@ export interface MigrationInput extends Optional<Defaulted> {
   readonly index?: Optional<IndexSettings> | undefined;
   readonly from?: ModelReferenceInput | undefined;
 }
-
-/** pgvector indexes no more dimensions than these. */
-const INDEXABLE_DIMENSIONS = { vector: 2000, halfvec: 4000 } as const;
 
 /**
  * Checks a migration and fills in the defaults. A checked definition may be given again and comes back equal.
@@ -102,16 +100,31 @@ function contradictions(data: Parsed): ConfigProblem[] {
       message: `is "${target}", longer than 63 bytes; expected a shorter one to be set`,
     });
   }
-  const limit = INDEXABLE_DIMENSIONS[data.vectorType];
-  if (data.index.kind !== 'none' && data.dimensions > limit) {
-    const wayOn =
-      data.vectorType === 'vector' ? "vectorType 'halfvec' (to 4000) or index kind 'none'" : "index kind 'none'";
-    problems.push({
-      name: 'dimensions',
-      message: `is ${data.dimensions}, expected at most ${limit} for an index on ${data.vectorType}; else ${wayOn}`,
-    });
+  return [
+    ...problems,
+    ...indexContradictions(data),
+    ...modelContradictions('', data),
+    ...(data.from ? modelContradictions('from.', data.from) : []),
+  ];
+}
+
+function indexContradictions({ index, vectorType, dimensions }: Parsed): ConfigProblem[] {
+  const { quantization } = index;
+  if (index.kind === 'none') return [];
+  if (vectorType === 'halfvec' && quantization === 'halfvec') {
+    const message = "is 'halfvec', expected 'none' or 'binary' where vectorType is 'halfvec' already";
+    return [{ name: 'index.quantization', message }];
   }
-  return [...problems, ...modelContradictions('', data), ...(data.from ? modelContradictions('from.', data.from) : [])];
+  const limit = maxDimensions(vectorType, quantization);
+  if (dimensions <= limit) return [];
+  const type = quantization === 'none' ? vectorType : quantization;
+  const wayOn = limit === 2000 ? "vectorType 'halfvec' (to 4000) or index kind 'none'" : "index kind 'none'";
+  return [
+    {
+      name: 'dimensions',
+      message: `is ${dimensions}, expected at most ${limit} for an index on ${type}; else ${wayOn}`,
+    },
+  ];
 }
 
 function modelContradictions(prefix: string, reference: ModelReferenceInput): ConfigProblem[] {

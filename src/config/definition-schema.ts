@@ -90,6 +90,7 @@ const index = z.strictObject(
     lists: lists.default('reference'),
     m: wholeNumber(2, 100).optional(),
     efConstruction: wholeNumber(4, 1000).optional(),
+    quantization: oneOf(['none', 'halfvec', 'binary']).default('none'),
     distance: oneOf(['cosine', 'l2', 'ip']).optional(),
   },
   expected("{ kind: 'ivfflat' }, { kind: 'hnsw' } or { kind: 'none' }"),

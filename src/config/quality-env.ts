@@ -1,5 +1,5 @@
-import { envFlag, envNumber, envOneOf, envText, envUrl, envWhole } from './env-values.ts';
-import type { EvaluationSettings, RerankSettings } from './types.ts';
+import { envBytes, envFlag, envNumber, envOneOf, envText, envUrl, envWhole } from './env-values.ts';
+import type { EvaluationSettings, IndexBuildSettings, RerankSettings } from './types.ts';
 
 /** Variables about the quality of a search; `docs/configuration.md` lists them. */
 export const qualityShape = {
@@ -16,6 +16,8 @@ export const qualityShape = {
   RERANK_TOP_K: envWhole(1, 10_000),
   RETURN_TOP_K: envWhole(1, 10_000),
   RERANK_BATCH_SIZE: envWhole(1, 4096),
+  REEMBED_BUILD_MEMORY: envBytes(2 ** 20, 2 ** 41),
+  REEMBED_BUILD_WORKERS: envWhole(0, 1024),
 };
 
 type Values = {
@@ -42,4 +44,8 @@ export function rerankSettings(values: Values): RerankSettings {
     returnTopK: values.RETURN_TOP_K ?? 20,
     batchSize: values.RERANK_BATCH_SIZE ?? 64,
   };
+}
+
+export function buildSettings(values: Values): IndexBuildSettings {
+  return { memoryBytes: values.REEMBED_BUILD_MEMORY, workers: values.REEMBED_BUILD_WORKERS };
 }

@@ -16,7 +16,7 @@ import {
 } from './env-values.ts';
 import { invalidConfig, problemsOf } from './problems.ts';
 import { nameProblem } from './qualified-name.ts';
-import { evaluationSettings, qualityShape, rerankSettings } from './quality-env.ts';
+import { buildSettings, evaluationSettings, qualityShape, rerankSettings } from './quality-env.ts';
 import { remoteSettings, remoteShape } from './remote-env.ts';
 import { throttleSettings, throttleShape } from './throttle-env.ts';
 import type { RuntimeSettings } from './types.ts';
@@ -110,6 +110,7 @@ export function loadRuntimeSettings(env: Environment = process.env, cwd = proces
     gate: values.REEMBED_GATE ?? 'warn',
     evaluation: evaluationSettings(values),
     reranking: rerankSettings(values),
+    build: buildSettings(values),
     log: values.REEMBED_LOG ?? 'text',
   };
 }

@@ -23,6 +23,8 @@ export interface IndexSettings {
   /** HNSW. */
   readonly m: number | undefined;
   readonly efConstruction: number | undefined;
+  /** `halfvec` and `binary`: the index holds the vectors smaller, and the search puts what it finds in the exact order. */
+  readonly quantization: 'none' | 'halfvec' | 'binary';
   /** That of the old index when undefined, else cosine. */
   readonly distance: Distance | undefined;
 }
@@ -139,6 +141,14 @@ export interface RerankSettings {
   readonly batchSize: number;
 }
 
+/** What the building of one vector index may take from the server. */
+export interface IndexBuildSettings {
+  /** maintenance_work_mem of the build at most, in bytes; a quarter of effective_cache_size, 2 GB at most, when undefined: `REEMBED_BUILD_MEMORY`. */
+  readonly memoryBytes: number | undefined;
+  /** max_parallel_maintenance_workers of the build; the server's own when undefined: `REEMBED_BUILD_WORKERS`. */
+  readonly workers: number | undefined;
+}
+
 /** How a migration runs: only from the environment, never pinned. */
 export interface RuntimeSettings {
   /** `embedded` or a Postgres URL; undefined when not set. */
@@ -193,6 +203,7 @@ export interface RuntimeSettings {
   readonly gate: 'warn' | 'required' | 'off';
   readonly evaluation: EvaluationSettings;
   readonly reranking: RerankSettings;
+  readonly build: IndexBuildSettings;
   readonly log: 'text' | 'json';
   /** Where models are looked up by name: `REEMBED_MODELS_DIR`; `~/.cache/reembed/models` when undefined. */
   readonly modelsDir: string | undefined;

@@ -72,6 +72,7 @@ async function searchTimed(
   limit: number,
 ): Promise<{ hits: SearchHit[]; milliseconds: number }[]> {
   const results: { hits: SearchHit[]; milliseconds: number }[] = [];
+  const asked = path === 'exact' ? { ...search, index: undefined } : search;
   for (let start = 0; start < vectors.length; start += SEARCHES_A_TRANSACTION) {
     throwIfStopped(ctx, 'inspect');
     const part = vectors.slice(start, start + SEARCHES_A_TRANSACTION);
@@ -79,7 +80,7 @@ async function searchTimed(
       await applySettings(tx, searchSettings(search, path, limit));
       for (const vector of part) {
         const started = performance.now();
-        const hits = await nearest(tx, search, vector, limit, filter);
+        const hits = await nearest(tx, asked, vector, limit, filter);
         results.push({ hits, milliseconds: performance.now() - started });
       }
       await refuseSwapSince(tx, ctx.runtime.stateSchema, ctx.definition.id, search.active);

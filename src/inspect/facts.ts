@@ -3,6 +3,8 @@ import { readTable, readVectorExtension } from '../db/catalog.ts';
 import type { ColumnInfo, IndexInfo, TableInfo, VectorExtension } from '../db/catalog-types.ts';
 import type { Queryable } from '../db/types.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
+import { parseIndexDefinition } from '../sql/index-definition.ts';
+import { type Quantization, quantizationOf } from '../sql/quantization.ts';
 import { tableSizeSql } from '../sql/relation-size.ts';
 import type { MigrationContext } from '../state/context.ts';
 
@@ -16,6 +18,8 @@ export interface AnnIndex {
   readonly distance: Distance | undefined;
   /** Of IVFFlat, where the index says it. */
   readonly lists: number | undefined;
+  /** How it holds the column's vectors; undefined when it is over another expression. */
+  readonly quantization: Quantization | undefined;
   readonly definition: string;
 }
 
@@ -119,6 +123,7 @@ export function annIndexesOn(table: TableInfo, column: string): AnnIndex[] {
         valid: index.valid,
         distance: distanceOf(index),
         lists: listsOf(index),
+        quantization: quantizationOf(parseIndexDefinition(index.definition), column),
         definition: index.definition,
       },
     ];

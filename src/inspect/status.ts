@@ -1,5 +1,6 @@
 import { readTable, readVectorExtension } from '../db/catalog.ts';
 import type { TableInfo, VectorExtension } from '../db/catalog-types.ts';
+import { parseIndexDefinition } from '../sql/index-definition.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { readLastEvaluation } from '../state/evaluations.ts';
@@ -7,9 +8,10 @@ import { readModel } from '../state/models.ts';
 import { readOwnerSession } from '../state/owner-session.ts';
 import { type Pause, readHold } from '../state/pause.ts';
 import { readText, recordedText } from '../state/read-text.ts';
-import { listRecords, type MigrationRecord, type NewIndex, type SavedBackup } from '../state/records.ts';
+import { listRecords, type MigrationRecord, type SavedBackup } from '../state/records.ts';
 import { newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
 import { stateExists } from '../state/schema.ts';
+import { hasGrown, type TunedSetting, tunedFor } from '../state/search-settings.ts';
 import { readSyncMark, type SeenSync } from '../state/sync-mark.ts';
 import { followText } from '../state/text-column.ts';
 import type { ThrottleLook } from '../state/throttle-look.ts';
@@ -29,6 +31,8 @@ export interface StatusIndex {
   /** What to set for a search, as stored with an index that the swap built: `ivfflat.probes` or `hnsw.ef_search`. */
   readonly probes?: number;
   readonly efSearch?: number;
+  /** What `reembed tune` measured, while it is still about this index; `grown` where the table has outgrown it. */
+  readonly tuned?: TunedSetting & { readonly grown: boolean };
 }
 
 /** What `reembed status` shows; `--json` prints it as it is. */
@@ -107,7 +111,7 @@ export async function readStatus(ctx: MigrationContext): Promise<Status> {
     rows,
     model: await modelNames(ctx, seen.record, records),
     active: seen.active,
-    indexes: statusIndexes(table, [definition.column, definition.target, keptColumn], seen.record?.newIndexes ?? []),
+    indexes: statusIndexes(table, [definition.column, definition.target, keptColumn], seen, rows.total - rows.skipped),
     column: definition.column,
     newColumn: seen.phase === 'none' ? null : target.column,
     keptColumn,
@@ -176,19 +180,25 @@ async function nameOfModel(ctx: MigrationContext, id: number | null): Promise<st
 function statusIndexes(
   table: TableInfo,
   columns: readonly (string | null)[],
-  built: readonly NewIndex[],
+  { record, active }: ReconciledMigration,
+  rows: number,
 ): StatusIndex[] {
   return [...new Set(columns)].flatMap((column) => {
     if (column === null) return [];
-    return annIndexesOn(table, column).map(({ name, method, valid }) => {
-      const { probes, efSearch } = built.find((index) => index.name === name) ?? {};
+    return annIndexesOn(table, column).map(({ name, method: kind, valid, definition }) => {
+      const stored = record?.newIndexes.find((index) => index.name === name);
+      const { options } = parseIndexDefinition(definition);
+      const tuned = tunedFor(record?.searchSettings ?? null, { name, kind, side: active, options });
+      const probes = kind === 'ivfflat' ? (tuned?.setting ?? stored?.probes) : undefined;
+      const efSearch = kind === 'hnsw' ? (tuned?.setting ?? stored?.efSearch) : undefined;
       return {
         name,
-        kind: method,
+        kind,
         valid,
         column,
         ...(probes === undefined ? {} : { probes }),
         ...(efSearch === undefined ? {} : { efSearch }),
+        ...(tuned === undefined ? {} : { tuned: { ...tuned, grown: hasGrown(tuned, rows) } }),
       };
     });
   });

@@ -177,7 +177,10 @@ function indexCheck(ctx: MigrationContext, { record, table, target }: ResolvedMi
       : [];
   });
   const distance = ctx.definition.index.distance;
-  const other = distance === undefined ? [] : found.filter((index) => index.distance !== distance);
+  const other =
+    distance === undefined
+      ? []
+      : found.filter((index) => index.distance !== distance && index.quantization !== 'binary');
   const problems = [
     ...invalid.map((name) => `${name} is invalid`),
     ...gone.map((index) => `${index.name} is gone`),
@@ -185,7 +188,10 @@ function indexCheck(ctx: MigrationContext, { record, table, target }: ResolvedMi
     ...other.map((index) => `${index.name} is for ${index.distance ?? 'another distance'}, not ${distance}`),
   ];
   const names = found
-    .map((index) => `${index.name} (${index.method}, ${index.distance ?? 'other distance'})`)
+    .map(
+      (index) =>
+        `${index.name} (${index.method}, ${index.quantization === 'binary' ? 'binary' : (index.distance ?? 'other distance')})`,
+    )
     .join(', ');
   const none = record.active === 'new' ? 'none' : 'none yet: 007 builds them';
   return {

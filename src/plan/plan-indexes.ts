@@ -1,10 +1,11 @@
 import type { Distance, IndexKind, MigrationDefinition } from '../config/types.ts';
+import { buildMemoryBytes } from '../sql/build-resources.ts';
 import { buildingIndexName } from '../sql/exchange.ts';
-import { DEFAULT_M, hnswMemoryBytes } from '../sql/hnsw-memory.ts';
 import { fitIdentifier } from '../sql/identifiers.ts';
 import { createIndexSql, type IndexDefinition, parseIndexDefinition } from '../sql/index-definition.ts';
 import { chooseIndex, largestPart } from '../sql/partitioned-index.ts';
-import { indexBytes, vectorBytes } from '../sql/storage.ts';
+import { quantizationOf } from '../sql/quantization.ts';
+import { indexBytes } from '../sql/storage.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import {
   DEFAULT_KIND,
@@ -44,7 +45,7 @@ export function planVectorIndexes(
   target: VectorTarget,
   distance: Distance,
 ): PlannedVectorIndex[] {
-  const { kind: asked } = definition.index;
+  const { kind: asked, quantization } = definition.index;
   if (asked === 'none') return [];
   const choose = (kind: VectorIndexKind): VectorIndexChoice =>
     chooseIndex({ ...definition.index, kind }, facts, definition.dimensions, MEMORY_LIMIT_BYTES);
@@ -52,13 +53,14 @@ export function planVectorIndexes(
     const kind = asked ?? DEFAULT_KIND;
     const choice = choose(kind);
     const name = fitIdentifier(`${facts.table.name}_${definition.column}`, `_${kind}_idx`);
-    return [planned(name, choice, vectorIndexDefinition(target, choice, distance), facts, target)];
+    return [planned(name, choice, vectorIndexDefinition(target, choice, distance, quantization), facts, target)];
   }
   const from = { column: definition.column, dimensions: facts.oldDimensions ?? 0 };
   return facts.annIndexes.map((index) => {
     const old = parseIndexDefinition(index.definition);
     const choice = keepOldOptions(choose(kindInPlaceOf(old, from.column, asked)), old);
-    const made = retargetVectorIndex(index.definition, { from, target, choice, distance: definition.index.distance });
+    const options = { from, target, choice, distance: definition.index.distance, quantization };
+    const made = retargetVectorIndex(index.definition, options);
     return planned(index.name, choice, made, facts, target);
   });
 }
@@ -79,12 +81,8 @@ function planned(
     efSearch: choice.efSearch,
     sql: createIndexSql(target, buildingIndexName(name), definition, parted ? 'only' : 'concurrently'),
     buildMemoryBytes: choice.lists === undefined ? undefined : ivfflatMemoryBytes(choice.lists, target.dimensions),
-    graphBytes: choice.kind === 'hnsw' ? graphBytes(choice, largestPart(facts), target) : undefined,
-    bytes: indexBytes(choice.kind, facts.rowsEstimate, target),
+    graphBytes: choice.kind === 'hnsw' ? buildMemoryBytes(definition, target, largestPart(facts)) : undefined,
+    bytes: indexBytes(choice.kind, facts.rowsEstimate, target, quantizationOf(definition, target.column)),
     notice: choice.notice,
   };
-}
-
-function graphBytes({ options }: VectorIndexChoice, rows: number, target: VectorTarget): number {
-  return hnswMemoryBytes(rows, Number(options.m ?? DEFAULT_M), vectorBytes(target.vectorType, target.dimensions));
 }

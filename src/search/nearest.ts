@@ -2,8 +2,9 @@ import type { Distance } from '../config/types.ts';
 import type { Queryable } from '../db/types.ts';
 import { fragmentSql, type SqlFragment } from '../sql/filter.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
-import { distanceSql } from '../sql/search-list.ts';
-import { tableSql, type VectorTarget } from '../sql/target.ts';
+import { candidatesOf } from '../sql/quantization.ts';
+import { distanceSql, type RankedRows, rankedRowsSql } from '../sql/search-list.ts';
+import type { VectorTarget } from '../sql/target.ts';
 import { textSql } from '../sql/text-source.ts';
 import type { SearchSide } from './search-side.ts';
 import { vectorLiteral } from './vector-literal.ts';
@@ -37,7 +38,8 @@ export function searchSettings(
   const { probes, efSearch } = side.index ?? {};
   if (probes !== undefined) settings['ivfflat.probes'] = String(probes);
   // HNSW returns no more rows than ef_search.
-  if (efSearch !== undefined) settings['hnsw.ef_search'] = String(Math.min(MAX_EF_SEARCH, Math.max(efSearch, limit)));
+  const rows = quantizedOf(side.index, limit)?.candidates ?? limit;
+  if (efSearch !== undefined) settings['hnsw.ef_search'] = String(Math.min(MAX_EF_SEARCH, Math.max(efSearch, rows)));
   return settings;
 }
 
@@ -48,26 +50,46 @@ export async function applySettings(tx: Queryable, settings: Readonly<Record<str
   }
 }
 
-/** Parameters: the vector in text form, the limit, then the filter's; in its SQL the table is `t`. */
-export function nearestSql(target: VectorTarget, distance: Distance, filter?: SqlFragment): string {
-  const column = `t.${quoteIdentifier(target.column)}`;
-  const by = distanceSql(target, distance, '$1');
-  const keys = target.key.map((key, i) => `t.${quoteIdentifier(key.name)}::text AS k${i}`);
-  return (
-    `SELECT ${[...keys, `${textSql(target.text, 't')}::text AS text`].join(', ')}, ${by} AS distance ` +
-    `FROM ${tableSql(target)} t WHERE ${column} IS NOT NULL${filter === undefined ? '' : ` AND (${fragmentSql(filter, 3)})`} ORDER BY ${by} LIMIT $2::bigint`
-  );
+/** How a search asks the index that it has; undefined where that holds the vectors as they are, or where there is none. */
+export function quantizedOf(index: SearchSide['index'], limit: number): RankedRows['quantized'] {
+  const candidates = index === undefined ? undefined : candidatesOf(index, limit);
+  const by = index?.quantization ?? 'none';
+  return candidates === undefined || by === 'none' ? undefined : { by, candidates };
 }
 
-/** The rows nearest to `vector`, nearest first. */
+/**
+ * Parameters: the vector in text form, the limit, then the filter's; in its SQL the table is `t`. A quantised index finds candidates, which
+ * their exact distances put in order.
+ */
+export function nearestSql(
+  target: VectorTarget,
+  distance: Distance,
+  {
+    filter,
+    quantized,
+  }: { readonly filter?: SqlFragment | undefined; readonly quantized?: RankedRows['quantized'] } = {},
+): string {
+  const column = `t.${quoteIdentifier(target.column)}`;
+  const keys = target.key.map((key, i) => `t.${quoteIdentifier(key.name)}::text AS k${i}`);
+  const columns = [
+    ...keys,
+    `${textSql(target.text, 't')}::text AS text`,
+    `${distanceSql(target, distance, '$1')} AS distance`,
+  ];
+  const where = `${column} IS NOT NULL${filter === undefined ? '' : ` AND (${fragmentSql(filter, 3)})`}`;
+  return rankedRowsSql({ target, distance, columns, where, quantized });
+}
+
+/** The rows nearest to `vector`, nearest first; without an `index` in `side` by comparing with each. */
 export async function nearest(
   tx: Queryable,
-  side: Pick<SearchSide, 'target' | 'distance'>,
+  side: Pick<SearchSide, 'target' | 'distance'> & Partial<Pick<SearchSide, 'index'>>,
   vector: ArrayLike<number>,
   limit: number,
   filter?: SqlFragment,
 ): Promise<SearchHit[]> {
-  const { rows } = await tx.query<Record<string, unknown>>(nearestSql(side.target, side.distance, filter), [
+  const sql = nearestSql(side.target, side.distance, { filter, quantized: quantizedOf(side.index, limit) });
+  const { rows } = await tx.query<Record<string, unknown>>(sql, [
     vectorLiteral(vector),
     limit,
     ...(filter?.params ?? []),

@@ -4,6 +4,7 @@ import type { TableInfo } from '../db/catalog-types.ts';
 import { PreflightError } from '../errors.ts';
 import { type AnnIndex, annIndexesOn } from '../inspect/facts.ts';
 import { parseIndexDefinition } from '../sql/index-definition.ts';
+import type { Quantization } from '../sql/quantization.ts';
 import type { VectorTarget } from '../sql/target.ts';
 import type { TextSource } from '../sql/text-source.ts';
 import { defaultProbes, distanceOf } from '../sql/vector-index.ts';
@@ -12,6 +13,7 @@ import { readModel, type StoredFingerprint } from '../state/models.ts';
 import { readText } from '../state/read-text.ts';
 import type { MigrationRecord } from '../state/records.ts';
 import { findRecord, newVectorTarget, oldVectorTarget } from '../state/resolve.ts';
+import { tunedFor } from '../state/search-settings.ts';
 import { followText } from '../state/text-column.ts';
 
 /** Where a search looks and how. */
@@ -33,6 +35,8 @@ export interface SearchIndex {
   readonly lists: number | undefined;
   readonly probes: number | undefined;
   readonly efSearch: number | undefined;
+  /** How it holds the vectors; as they are when undefined. */
+  readonly quantization?: Quantization;
 }
 
 const DEFAULT_EF_SEARCH = 40;
@@ -54,7 +58,9 @@ export async function readSearchSide(ctx: StateContext, wanted: 'old' | 'new' | 
   const target = await targetOf(ctx, side, record, table);
   const ann = annIndexesOn(table, target.column).filter((index) => index.valid && isWhole(index, table));
   const distance = ctx.definition.index.distance;
-  const index = ann.find((candidate) => distance === undefined || candidate.distance === distance) ?? ann[0];
+  // What holds signs only serves every distance: it finds candidates.
+  const serves = ({ distance: own, quantization }: AnnIndex): boolean => own === distance || quantization === 'binary';
+  const index = ann.find((candidate) => distance === undefined || serves(candidate)) ?? ann[0];
   return {
     side,
     active,
@@ -62,7 +68,7 @@ export async function readSearchSide(ctx: StateContext, wanted: 'old' | 'new' | 
     model:
       side === 'new' && record?.modelId ? await readModel(ctx.db, ctx.runtime.stateSchema, record.modelId) : undefined,
     distance: index?.distance ?? distance ?? savedDistance(record) ?? oldDistance(ctx, table) ?? 'cosine',
-    index: index === undefined ? undefined : searchIndex(index, record),
+    index: index === undefined ? undefined : searchIndex(index, record, side),
   };
 }
 
@@ -107,21 +113,26 @@ function untouchedTarget(ctx: StateContext, table: TableInfo, vectorSchema: stri
   };
 }
 
-/** An index over an expression or a part of the rows does not answer a search of the column. */
+/** An index over an expression that is not one of ours, or a part of the rows, does not answer a search of the column. */
 function isWhole(index: AnnIndex, table: TableInfo): boolean {
   const info = table.indexes.find((candidate) => candidate.name === index.name);
-  return info?.predicate === null && !info.isExpression;
+  return info?.predicate === null && index.quantization !== undefined;
 }
 
-function searchIndex(index: AnnIndex, record: MigrationRecord | undefined): SearchIndex {
-  const stored = record?.newIndexes.find((candidate) => candidate.name === index.name);
+/** Searched as `reembed tune` found it best, else as the swap stored it, else by the rules of thumb. */
+function searchIndex(index: AnnIndex, record: MigrationRecord | undefined, side: 'old' | 'new'): SearchIndex {
+  const { name, method: kind } = index;
+  const { options } = parseIndexDefinition(index.definition);
+  const stored = record?.newIndexes.find((candidate) => candidate.name === name);
+  const tuned = tunedFor(record?.searchSettings ?? null, { name, kind, side, options })?.setting;
   const lists = index.lists ?? stored?.lists;
   return {
-    name: index.name,
-    kind: index.method,
-    lists: index.method === 'ivfflat' ? lists : undefined,
-    probes: index.method === 'ivfflat' ? (stored?.probes ?? defaultProbes(lists ?? 100)) : undefined,
-    efSearch: index.method === 'hnsw' ? (stored?.efSearch ?? DEFAULT_EF_SEARCH) : undefined,
+    name,
+    kind,
+    lists: kind === 'ivfflat' ? lists : undefined,
+    probes: kind === 'ivfflat' ? (tuned ?? stored?.probes ?? defaultProbes(lists ?? 100)) : undefined,
+    efSearch: kind === 'hnsw' ? (tuned ?? stored?.efSearch ?? DEFAULT_EF_SEARCH) : undefined,
+    quantization: index.quantization ?? 'none',
   };
 }
 

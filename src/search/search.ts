@@ -67,10 +67,11 @@ export async function searchAll(
   limit: number,
   path: SearchPath,
 ): Promise<SearchHit[][]> {
+  const asked = path === 'exact' ? { ...side, index: undefined } : side;
   return ctx.db.transaction(async (tx) => {
     await applySettings(tx, searchSettings(side, path, limit));
     const results: SearchHit[][] = [];
-    for (const vector of vectors) results.push(await nearest(tx, side, vector, limit));
+    for (const vector of vectors) results.push(await nearest(tx, asked, vector, limit));
     await refuseSwapSince(tx, ctx.runtime.stateSchema, ctx.definition.id, side.active);
     return results;
   });

@@ -179,10 +179,10 @@ export function isSameIndex(existing: IndexDefinition, wanted: IndexDefinition):
   });
 }
 
-/** l2 is IVFFlat's default, which Postgres does not print. */
+/** l2, and of bits Hamming, is IVFFlat's default, which Postgres does not print. */
 function withoutDefaultClass(definition: IndexDefinition): string {
   const keys = normalize(definition.keys);
-  return definition.method === 'ivfflat' ? keys.replace(/ (?:vector|halfvec)_l2_ops$/, '') : keys;
+  return definition.method === 'ivfflat' ? keys.replace(/ (?:vector_l2|halfvec_l2|bit_hamming)_ops$/, '') : keys;
 }
 
 /** Postgres prints a schema and quotes only where they are needed; both are left out of the comparison. */

@@ -1,6 +1,7 @@
 import { fragmentSql, type SqlFragment } from './filter.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from './identifiers.ts';
 import { STALE_MODEL } from './pending.ts';
+import { type Quantization, quantizedSql } from './quantization.ts';
 import { tableSql, type VectorTarget } from './target.ts';
 import { textSql } from './text-source.ts';
 import type { IndexDistance } from './vector-index.ts';
@@ -16,6 +17,30 @@ export function distanceSql(
   const type = quoteQualified(target.vectorSchema, target.vectorType);
   const operator = `OPERATOR(${quoteIdentifier(target.vectorSchema)}.${OPERATORS[distance]})`;
   return `t.${quoteIdentifier(target.column)} ${operator} ${parameter}::text::${type}`;
+}
+
+export interface RankedRows {
+  readonly target: VectorTarget;
+  readonly distance: keyof typeof OPERATORS;
+  /** What is selected; the exact distance goes by the name `distance`. */
+  readonly columns: readonly string[];
+  readonly where: string;
+  /** Of the index that is asked, and how many rows of it are put in order by their exact distance; undefined for one that holds the vectors as they are. */
+  readonly quantized: { readonly by: Exclude<Quantization, 'none'>; readonly candidates: number } | undefined;
+}
+
+/** Rows of the table `t` in order of their distance, in a form that an index can answer. Parameters: the vector in text form, the limit. */
+export function rankedRowsSql({ target, distance, columns, where, quantized }: RankedRows): string {
+  const select = `SELECT ${columns.join(', ')} FROM ${tableSql(target)} t WHERE ${where} ORDER BY `;
+  if (quantized === undefined) return `${select}${distanceSql(target, distance, '$1')} LIMIT $2::bigint`;
+  const { by, candidates } = quantized;
+  const type = quoteQualified(target.vectorSchema, target.vectorType);
+  const [held, asked] = [`t.${quoteIdentifier(target.column)}`, `$1::text::${type}`].map((of) =>
+    quantizedSql(target, by, of),
+  );
+  const operator = by === 'binary' ? '<~>' : OPERATORS[distance];
+  const near = `OPERATOR(${quoteIdentifier(target.vectorSchema)}.${operator})`;
+  return `SELECT * FROM (${select}${held} ${near} ${asked} LIMIT ${Math.ceil(candidates)}) c ORDER BY c.distance LIMIT $2::bigint`;
 }
 
 /**
@@ -68,6 +93,7 @@ export interface SearchListSpec {
   /** Which rows the other column can serve; undefined where nobody asks. */
   readonly otherServed: string | undefined;
   readonly filter: SqlFragment | undefined;
+  readonly quantized: RankedRows['quantized'];
   readonly mark: string;
 }
 
@@ -79,7 +105,7 @@ export interface SearchListSpec {
  * hits one row comes, whose `distance` is NULL.
  */
 export function searchListSql(spec: SearchListSpec): string {
-  const { target, distance, served, otherServed, filter, mark } = spec;
+  const { target, distance, served, otherServed, filter, quantized, mark } = spec;
   const by = distanceSql(target, distance, '$1');
   const columns = [
     ...target.key.map((key, i) => `t.${quoteIdentifier(key.name)}::text AS k${i}`),
@@ -89,7 +115,7 @@ export function searchListSql(spec: SearchListSpec): string {
     `${staleSql(target)} AS stale`,
   ];
   const where = [served, ...(filter === undefined ? [] : [`(${fragmentSql(filter, 3)}\n)`])].join(' AND ');
-  const list = `SELECT ${columns.join(', ')} FROM ${tableSql(target)} t WHERE ${where} ORDER BY ${by} LIMIT $2::bigint`;
+  const list = rankedRowsSql({ target, distance, columns, where, quantized });
   const out = [
     ...target.key.map((_, i) => `h.k${i}`),
     'h.text',

@@ -1,5 +1,8 @@
 import type { VectorTarget } from './target.ts';
 
+/** How an index holds the vectors of its column: as they are, in half precision, or as the signs of their values. */
+export type Quantization = 'none' | 'halfvec' | 'binary';
+
 export const PAGE_BYTES = 8192;
 /** Page header and special space. */
 const PAGE_OVERHEAD_BYTES = 32;
@@ -15,6 +18,15 @@ export function vectorBytes(type: 'vector' | 'halfvec', dimensions: number): num
   return 8 + (type === 'halfvec' ? 2 : 4) * dimensions;
 }
 
+/** Bytes of one vector in an index that holds it so; signs are bits, with a header of 8 bytes. */
+export function indexedVectorBytes(
+  { vectorType, dimensions }: Pick<VectorTarget, 'vectorType' | 'dimensions'>,
+  quantization: Quantization,
+): number {
+  if (quantization === 'binary') return 8 + Math.ceil(dimensions / 8);
+  return vectorBytes(quantization === 'halfvec' ? 'halfvec' : vectorType, dimensions);
+}
+
 /** Vector and provenance of all rows. */
 export function newColumnBytes(rows: number, target: Pick<VectorTarget, 'vectorType' | 'dimensions'>): number {
   return rows * (vectorBytes(target.vectorType, target.dimensions) + PROVENANCE_BYTES);
@@ -25,9 +37,9 @@ export function indexBytes(
   kind: 'ivfflat' | 'hnsw',
   rows: number,
   target: Pick<VectorTarget, 'vectorType' | 'dimensions'>,
+  quantization: Quantization = 'none',
 ): number {
-  const row =
-    vectorBytes(target.vectorType, target.dimensions) + INDEX_ROW_BYTES + (kind === 'hnsw' ? HNSW_NODE_BYTES : 0);
+  const row = indexedVectorBytes(target, quantization) + INDEX_ROW_BYTES + (kind === 'hnsw' ? HNSW_NODE_BYTES : 0);
   const perPage = Math.max(1, Math.floor((PAGE_BYTES - PAGE_OVERHEAD_BYTES) / row));
   return Math.ceil(rows / perPage) * PAGE_BYTES;
 }

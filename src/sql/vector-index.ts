@@ -1,4 +1,3 @@
-import { quoteIdentifier, quoteQualified } from './identifiers.ts';
 import {
   type IndexDefinition,
   type IndexedColumn,
@@ -7,6 +6,7 @@ import {
   splitKey,
   unquote,
 } from './index-definition.ts';
+import { type Quantization, quantizationOf, quantizedKey } from './quantization.ts';
 import type { VectorTarget } from './target.ts';
 
 export type VectorIndexKind = 'ivfflat' | 'hnsw';
@@ -108,11 +108,6 @@ function hnsw(settings: VectorIndexSettings): VectorIndexChoice {
   return { kind: 'hnsw', options, efSearch: DEFAULT_EF_SEARCH };
 }
 
-/** Dimensions that an index of either kind takes: 2000 for vector, 4000 for halfvec. */
-export function maxIndexedDimensions(vectorType: 'vector' | 'halfvec'): number {
-  return vectorType === 'halfvec' ? 4000 : 2000;
-}
-
 /** The distance of an index as pg_get_indexdef prints it; IVFFlat's default operator class is l2 and is not printed. */
 export function distanceOf(definition: IndexDefinition): IndexDistance | undefined {
   const { operatorClass } = splitKey(definition.keys);
@@ -123,15 +118,15 @@ export function distanceOf(definition: IndexDefinition): IndexDistance | undefin
 
 /** An index on the whole column. */
 export function vectorIndexDefinition(
-  target: Pick<VectorTarget, 'column' | 'vectorType' | 'vectorSchema'>,
+  target: Pick<VectorTarget, 'column' | 'vectorType' | 'vectorSchema' | 'dimensions'>,
   choice: Pick<VectorIndexChoice, 'kind' | 'options'>,
   distance: IndexDistance,
+  quantization: Quantization = 'none',
 ): IndexDefinition {
-  const operatorClass = quoteQualified(target.vectorSchema, `${target.vectorType}_${distance}_ops`);
   return {
     unique: false,
     method: choice.kind,
-    keys: `${quoteIdentifier(target.column)} ${operatorClass}`,
+    keys: quantizedKey(target, quantization, distance),
     include: undefined,
     nullsNotDistinct: false,
     options: choice.options,
@@ -145,17 +140,22 @@ export interface RetargetOptions {
   readonly choice: Pick<VectorIndexChoice, 'kind' | 'options'>;
   /** Undefined keeps that of the old index. */
   readonly distance: IndexDistance | undefined;
+  /** `none` keeps the old index's expression. */
+  readonly quantization?: Quantization;
 }
 
 /** An old ANN index made over for the new column: same expression, same predicate, the chosen kind, its own distance unless another is asked for. */
 export function retargetVectorIndex(sql: string, options: RetargetOptions): IndexDefinition {
   const { from, target, choice } = options;
   const old = parseIndexDefinition(sql);
-  const distance = options.distance ?? distanceOf(old);
   const { expression, operatorClass } = splitKey(old.keys);
+  const held = quantizationOf(old, from.column);
+  const distance = options.distance ?? (held === 'binary' ? undefined : distanceOf(old));
   const predicate = old.predicate === undefined ? undefined : retargetExpression(old.predicate, from, target);
-  if (unquote(expression) === from.column && distance !== undefined) {
-    return { ...vectorIndexDefinition(target, choice, distance), predicate };
+  const { quantization = 'none' } = options;
+  const isOurs = held === 'none' || (held !== undefined && quantization !== 'none');
+  if (isOurs && (distance !== undefined || quantization !== 'none')) {
+    return { ...vectorIndexDefinition(target, choice, distance ?? 'cosine', quantization), predicate };
   }
   const keys =
     `${retargetExpression(expression, from, target)} ${withDistance(operatorClass, options.distance)}`.trim();

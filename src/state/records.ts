@@ -1,6 +1,7 @@
 import type { Queryable } from '../db/types.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import type { TextExpression } from '../sql/text-source.ts';
+import type { SearchSettings } from './search-settings.ts';
 
 export type Phase = 'expanded' | 'backfilling' | 'backfilled' | 'swapped' | 'finalized';
 
@@ -82,6 +83,8 @@ export interface MigrationRecord {
   readonly oldIndexes: readonly SavedIndex[];
   readonly newIndexes: readonly NewIndex[];
   readonly backups: readonly SavedBackup[];
+  /** What `reembed tune` found; null before it has. */
+  readonly searchSettings: SearchSettings | null;
   readonly swappedAt: string | null;
   readonly finalizedAt: string | null;
 }
@@ -110,6 +113,7 @@ const COLUMNS: Readonly<Record<keyof MigrationRecord, string>> = {
   oldIndexes: 'old_indexes',
   newIndexes: 'new_indexes',
   backups: 'backups',
+  searchSettings: 'search_settings',
   swappedAt: 'swapped_at',
   finalizedAt: 'finalized_at',
 };
@@ -121,6 +125,7 @@ const JSON_FIELDS: ReadonlySet<string> = new Set([
   'oldIndexes',
   'newIndexes',
   'backups',
+  'searchSettings',
 ]);
 /** bigint in the table, safe as numbers: no table has 2^53 rows. */
 const COUNT_FIELDS: ReadonlySet<string> = new Set(['rowsTotal', 'rowsWritten', 'tokens', 'truncated']);
@@ -131,7 +136,8 @@ const SELECT_LIST = Object.entries(COLUMNS)
 
 function readSql(field: string, column: string): string {
   // Not there in the state of an older version, which is read as it is.
-  if (field === 'textExpression') return `(pg_catalog.to_jsonb(m) ->> '${column}')::jsonb`;
+  if (field === 'textExpression' || field === 'searchSettings')
+    return `(pg_catalog.to_jsonb(m) ->> '${column}')::jsonb`;
   return `m.${column}${castOf(field)}`;
 }
 

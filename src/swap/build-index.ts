@@ -5,6 +5,7 @@ import { messageOf, type Step } from '../errors.ts';
 import { quoteQualified } from '../sql/identifiers.ts';
 import { createIndexSql, type IndexDefinition, isSameIndex, parseIndexDefinition } from '../sql/index-definition.ts';
 import { interrupted, type MigrationContext, throwIfStopped } from '../state/context.ts';
+import { giveResources, lacksSharedMemory, RESET_BUILD_SESSION, withoutTimeouts } from './prepare-build.ts';
 
 const POLL_MS = 500;
 /** Ctrl-C is to end within 5 seconds, whoever holds the table. */
@@ -18,7 +19,7 @@ export interface IndexBuild {
   /** The name for progress and notices. */
   readonly label: string;
   readonly definition: IndexDefinition;
-  /** Bytes of maintenance_work_mem that it needs; undefined leaves the server's setting. */
+  /** Bytes of maintenance_work_mem that IVFFlat needs and HNSW profits from; undefined leaves the server's setting. */
   readonly memoryBytes: number | undefined;
   readonly step: Step;
 }
@@ -37,19 +38,28 @@ export async function buildIndex(ctx: MigrationContext, build: IndexBuild): Prom
     if (existing.valid && isSameIndex(parseIndexDefinition(existing.definition), build.definition)) return 'reused';
     await dropIndexConcurrently(ctx, build.schema, build.name);
   }
+  try {
+    await buildOnce(ctx, build, false);
+  } catch (error) {
+    if (!lacksSharedMemory(error)) throw error;
+    const message = `${build.label}: the server has too little shared memory for parallel workers; building without them.`;
+    ctx.onProgress({ kind: 'warning', message });
+    await buildOnce(ctx, build, true);
+  }
+  return 'built';
+}
+
+async function buildOnce(ctx: MigrationContext, build: IndexBuild, serial: boolean): Promise<void> {
   const session = await ctx.db.openSession();
   try {
-    await prepareSession(session, build.memoryBytes);
+    await withoutTimeouts(session);
+    await giveResources(ctx, session, { method: build.definition.method, needBytes: build.memoryBytes }, serial);
     await runWatched(ctx, session, build);
-    return 'built';
   } catch (error) {
     await dropLeftover(ctx, build, error);
     throw error;
   } finally {
-    // The embedded database has one session for everybody: what was set must not stay.
-    await session
-      .query('RESET statement_timeout; RESET lock_timeout; RESET maintenance_work_mem')
-      .catch(() => undefined);
+    await session.query(RESET_BUILD_SESSION).catch(() => undefined);
     await session.close().catch(() => undefined);
   }
 }
@@ -79,7 +89,7 @@ export async function dropIndexConcurrently(ctx: MigrationContext, schema: strin
   };
   const stopping = ctx.signal?.aborted === true;
   try {
-    await prepareSession(session, undefined);
+    await withoutTimeouts(session);
     if (stopping) await session.query(`SET lock_timeout = ${STOPPING_WAIT_MS}`);
     else ctx.signal?.addEventListener('abort', cancel);
     await session.query(`DROP INDEX CONCURRENTLY IF EXISTS ${quoteQualified(schema, name)}`);
@@ -88,22 +98,9 @@ export async function dropIndexConcurrently(ctx: MigrationContext, schema: strin
     throw error;
   } finally {
     ctx.signal?.removeEventListener('abort', cancel);
-    await session.query('RESET statement_timeout; RESET lock_timeout').catch(() => undefined);
+    await session.query(RESET_BUILD_SESSION).catch(() => undefined);
     await session.close().catch(() => undefined);
   }
-}
-
-/** A lock timeout would leave an INVALID index behind; waiting CONCURRENTLY makes nobody else wait. */
-async function prepareSession(session: Session, memoryBytes: number | undefined): Promise<void> {
-  await session.query('SET statement_timeout = 0');
-  await session.query('SET lock_timeout = 0');
-  if (memoryBytes === undefined) return;
-  const kilobytes = Math.ceil(memoryBytes / 1024);
-  await session.query(
-    `SELECT pg_catalog.set_config('maintenance_work_mem', $1 || 'kB', false) FROM pg_catalog.pg_settings
-     WHERE name = 'maintenance_work_mem' AND setting::bigint < $1::bigint`,
-    [String(kilobytes)],
-  );
 }
 
 async function runWatched(ctx: MigrationContext, session: Session, build: IndexBuild): Promise<void> {

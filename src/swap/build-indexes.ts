@@ -8,19 +8,21 @@ import { buildIndex } from './build-index.ts';
 import { buildPartitionedIndex } from './build-partitioned-index.ts';
 import { namesOfParts, readIndexTree } from './partition-index-names.ts';
 import { type PlannedIndex, planIndexes } from './plan-indexes.ts';
+import { refuseUnfilled } from './refuse-unfilled.ts';
 
 /**
  * Builds what the new column needs before the exchange, CONCURRENTLY and under temporary names: every index of the old column made over,
  * those that 005 dropped too, or one where there was none. A second run reuses what is built. Records the new indexes.
  *
  * @returns the ANN indexes by the names they get with the exchange
- * @throws PreflightError `not_indexable`
+ * @throws PreflightError `not_indexable`, `column_unfilled`
  * @throws InterruptedError when the signal aborts; nothing INVALID is left
  */
 export async function buildIndexes(ctx: MigrationContext, resolved: ResolvedMigration): Promise<readonly NewIndex[]> {
   const { record, table } = resolved;
   if (record.active === 'new') return record.newIndexes;
   const planned = await planIndexes(ctx, resolved);
+  if (planned.some(({ record }) => record?.kind === 'ivfflat')) await refuseUnfilled(ctx, resolved.target, 'cut-over');
   for (const index of planned) {
     if (index.notice !== undefined) ctx.onProgress({ kind: 'notice', message: index.notice });
     await (index.partition === undefined ? buildOne(ctx, table, index) : buildOnPartitions(ctx, resolved, index));

@@ -1,9 +1,11 @@
 import type { IndexInfo, TableInfo } from '../db/catalog-types.ts';
 import { PreflightError } from '../errors.ts';
+import { buildMemoryBytes } from '../sql/build-resources.ts';
 import { fitIdentifier, quoteIdentifier } from '../sql/identifiers.ts';
 import { type IndexDefinition, parseIndexDefinition, retargetExpression } from '../sql/index-definition.ts';
 import { chooseForPartitions, listsOfPartition } from '../sql/partitioned-index.ts';
-import { tableSql } from '../sql/target.ts';
+import { maxDimensions, type Quantization } from '../sql/quantization.ts';
+import { tableSql, type VectorTarget } from '../sql/target.ts';
 import {
   chooseVectorIndex,
   DEFAULT_KIND,
@@ -13,7 +15,6 @@ import {
   keepOldOptions,
   kindInPlaceOf,
   kindOf,
-  maxIndexedDimensions,
   retargetIndex,
   retargetVectorIndex,
   type VectorIndexChoice,
@@ -69,9 +70,10 @@ export async function planIndexes(ctx: MigrationContext, resolved: ResolvedMigra
   const others = live
     .filter((index) => !isVectorIndex(index))
     .map((index) => plain(table, index.name, retargetIndex(index.definition, from, target)));
-  const { kind: asked } = ctx.definition.index;
+  const { index } = ctx.definition;
+  const { kind: asked } = index;
   if (asked === 'none') return others;
-  refuseTooManyDimensions(resolved);
+  refuseTooManyDimensions(resolved, index.quantization);
   const whole = [...live.filter(isVectorIndex), ...dropped].sort((a, b) => (a.name < b.name ? -1 : 1));
   const sources = whole.length > 0 ? whole : await wholeOfLoose(ctx, resolved);
   if (sources.length === 0) {
@@ -79,10 +81,15 @@ export async function planIndexes(ctx: MigrationContext, resolved: ResolvedMigra
     const name = freeName(resolved, fitIdentifier(`${table.name}_${record.column}`, `_${kind}_idx`));
     const rows = await countRows(ctx, resolved, undefined);
     const choice = choose(ctx, kind, rows, target.dimensions);
-    const definition = vectorIndexDefinition(target, choice, ctx.definition.index.distance ?? 'cosine');
+    const definition = vectorIndexDefinition(target, choice, index.distance ?? 'cosine', index.quantization);
     return [
       ...others,
-      withPartitions(ctx, annIndex(name, definition, choice, target.dimensions), rows, target.dimensions),
+      withPartitions(
+        ctx,
+        annIndex(name, definition, choice, memoryOf(definition, target, rows)),
+        rows,
+        target.dimensions,
+      ),
     ];
   }
   return [...others, ...(await retargetAll(ctx, resolved, sources, asked))];
@@ -96,6 +103,7 @@ async function retargetAll(
 ): Promise<PlannedIndex[]> {
   const { record, target } = resolved;
   const from = { column: record.column, dimensions: dimensionsOf(resolved) };
+  const { quantization } = ctx.definition.index;
   const pinned = distanceFor(sources, ctx.definition.index.distance);
   const planned: PlannedIndex[] = [];
   const seen = new Set<string>();
@@ -104,7 +112,7 @@ async function retargetAll(
     const predicate = old.predicate === undefined ? undefined : retargetExpression(old.predicate, from, target);
     const rows = await countRows(ctx, resolved, predicate);
     const make = (choice: VectorIndexChoice): IndexDefinition =>
-      retargetVectorIndex(source.definition, { from, target, choice, distance: pinned[i] });
+      retargetVectorIndex(source.definition, { from, target, choice, distance: pinned[i], quantization });
     const kind = kindInPlaceOf(old, from.column, asked);
     let choice = keepOldOptions(choose(ctx, kind, rows, target.dimensions), old);
     // Two indexes that differ only in their kind would become the same one twice.
@@ -114,7 +122,12 @@ async function retargetAll(
     const definition = make(choice);
     seen.add(JSON.stringify(definition));
     planned.push(
-      withPartitions(ctx, annIndex(source.name, definition, choice, target.dimensions), rows, target.dimensions),
+      withPartitions(
+        ctx,
+        annIndex(source.name, definition, choice, memoryOf(definition, target, rows)),
+        rows,
+        target.dimensions,
+      ),
     );
   }
   return planned;
@@ -142,6 +155,11 @@ async function wholeOfLoose(ctx: MigrationContext, resolved: ResolvedMigration):
     byDistance.set(distance, { name, definition: index.definition });
   }
   return [...byDistance.values()];
+}
+
+/** For the largest partition where there are any: one is built at a time. */
+function memoryOf(definition: IndexDefinition, target: VectorTarget, rows: RowCount): number | undefined {
+  return buildMemoryBytes(definition, target, typeof rows === 'number' ? rows : Math.max(0, ...rows.values()));
 }
 
 /** By partition where there are any. */
@@ -177,13 +195,13 @@ function annIndex(
   name: string,
   definition: IndexDefinition,
   choice: VectorIndexChoice,
-  dimensions: number,
+  memoryBytes: number | undefined,
 ): PlannedIndex {
   const { kind, lists, probes, efSearch } = choice;
   return {
     name,
     definition,
-    memoryBytes: lists === undefined ? undefined : ivfflatMemoryBytes(lists, dimensions),
+    memoryBytes,
     record: {
       name,
       kind,
@@ -222,15 +240,15 @@ function freeName({ table }: ResolvedMigration, name: string): string {
   return fitIdentifier(name, String(number));
 }
 
-function refuseTooManyDimensions({ target, table }: ResolvedMigration): void {
-  const limit = maxIndexedDimensions(target.vectorType);
+function refuseTooManyDimensions({ target, table }: ResolvedMigration, quantization: Quantization): void {
+  const limit = maxDimensions(target.vectorType, quantization);
   if (target.dimensions <= limit) return;
   throw new PreflightError(
     'not_indexable',
     `${table.name}.${target.column} is ${target.vectorType}(${target.dimensions}); an index takes ${limit} dimensions of this type at most.`,
     {
       step: 'cut-over',
-      hint: 'Set vectorType: "halfvec" (up to 4000 dimensions), or index: { kind: "none" }.',
+      hint: 'Set vectorType: "halfvec" or index: { quantization: "halfvec" } (up to 4000 dimensions), { quantization: "binary" }, or { kind: "none" }.',
       context: { dimensions: target.dimensions, limit },
     },
   );

@@ -21,6 +21,7 @@ import { search } from './search.ts';
 import { status } from './status.ts';
 import { swap } from './swap.ts';
 import { sync } from './sync.ts';
+import { tune } from './tune.ts';
 import { up } from './up.ts';
 import { verify } from './verify.ts';
 
@@ -44,6 +45,7 @@ export const commands: readonly Command[] = [
   evaluate,
   route,
   keyword,
+  tune,
   plan,
   doctor,
   model,

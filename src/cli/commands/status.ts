@@ -40,9 +40,7 @@ function describe(found: Status): string {
   if (found.stale !== null && found.stale > 0)
     lines.push(['Stale', `${count(found.stale, 'row')} served with the vector of a former text`]);
   if (found.sync !== null) lines.push(['Sync', syncText(found.sync)]);
-  for (const { name, kind, valid, column } of found.indexes) {
-    lines.push(['Index', `${name} (${kind}) on ${column}${valid ? '' : ', INVALID'}`]);
-  }
+  for (const index of found.indexes) lines.push(['Index', indexText(index)]);
   if (found.evaluation !== null) lines.push(['Evaluated', `${found.evaluation.summary}, at ${found.evaluation.at}`]);
   if (found.spent !== null) lines.push(['Spent', spentText(found.spent)]);
   for (const saved of found.backups)
@@ -60,6 +58,15 @@ function describe(found: Status): string {
   if (found.throttle !== null && running) lines.push(...throttleLines(found.throttle));
   for (const warning of found.warnings) lines.push(['Warning', warning]);
   return columns(lines);
+}
+
+function indexText({ name, kind, valid, column, tuned }: Status['indexes'][number]): string {
+  const setting = kind === 'ivfflat' ? 'probes' : 'ef_search';
+  const measured =
+    tuned === undefined
+      ? ''
+      : `, ${setting} ${tuned.setting}: recall@${tuned.k} ${tuned.recall.toFixed(3)} over ${count(tuned.rows, 'row')}${tuned.grown ? '; the table has grown much since: run "reembed tune" again' : ''}`;
+  return `${name} (${kind}) on ${column}${valid ? '' : ', INVALID'}${measured}`;
 }
 
 function syncText({ holder, ageSeconds, alive, pending, missingOld, listening, problem }: NonNullable<Status['sync']>) {

@@ -1,7 +1,7 @@
 import { DEFAULT_M, hnswMemoryBytes } from '../../sql/hnsw-memory.ts';
 import { parseIndexDefinition } from '../../sql/index-definition.ts';
 import { chooseIndex, largestPart } from '../../sql/partitioned-index.ts';
-import { indexBytes, vectorBytes } from '../../sql/storage.ts';
+import { indexBytes, indexedVectorBytes, type Quantization } from '../../sql/storage.ts';
 import {
   DEFAULT_KIND,
   ivfflatMemoryBytes,
@@ -30,35 +30,37 @@ export function indexBuilds(examined: Pick<Examined, 'ctx' | 'facts' | 'table' |
   const { ctx, facts, table, record } = examined;
   const { definition } = ctx;
   if (record?.active === 'new') {
-    return annIndexesOn(table, definition.column).map(({ method, lists, definition: sql }) =>
-      build(examined, {
-        kind: method,
-        options: parseIndexDefinition(sql).options,
-        ...(lists === undefined ? {} : { lists }),
-      }),
-    );
+    return annIndexesOn(table, definition.column).map(({ method, lists, quantization, definition: sql }) => {
+      const { options } = parseIndexDefinition(sql);
+      const choice = { kind: method, options, ...(lists === undefined ? {} : { lists }) };
+      return build(examined, choice, quantization ?? 'none');
+    });
   }
-  const { kind: asked } = definition.index;
+  const { kind: asked, quantization } = definition.index;
   if (asked === 'none') return [];
   const choose = (kind: VectorIndexKind): VectorIndexChoice =>
     chooseIndex({ ...definition.index, kind }, facts, definition.dimensions, MEMORY_LIMIT_BYTES);
-  if (facts.annIndexes.length === 0) return [build(examined, choose(asked ?? DEFAULT_KIND))];
+  if (facts.annIndexes.length === 0) return [build(examined, choose(asked ?? DEFAULT_KIND), quantization)];
   return facts.annIndexes.map((index) => {
     const old = parseIndexDefinition(index.definition);
-    return build(examined, keepOldOptions(choose(kindInPlaceOf(old, definition.column, asked)), old));
+    return build(examined, keepOldOptions(choose(kindInPlaceOf(old, definition.column, asked)), old), quantization);
   });
 }
 
-function build({ ctx, facts }: Pick<Examined, 'ctx' | 'facts'>, choice: VectorIndexChoice): IndexBuild {
-  const { dimensions, vectorType } = ctx.definition;
+function build(
+  { ctx, facts }: Pick<Examined, 'ctx' | 'facts'>,
+  choice: VectorIndexChoice,
+  quantization: Quantization,
+): IndexBuild {
+  const { definition } = ctx;
   const { kind, lists, options } = choice;
   const rows = facts.rowsEstimate;
   const graph = (): number =>
-    hnswMemoryBytes(largestPart(facts), Number(options.m ?? DEFAULT_M), vectorBytes(vectorType, dimensions));
+    hnswMemoryBytes(largestPart(facts), Number(options.m ?? DEFAULT_M), indexedVectorBytes(definition, quantization));
   return {
     kind,
     lists,
-    memoryBytes: lists === undefined ? graph() : ivfflatMemoryBytes(lists, dimensions),
-    diskBytes: indexBytes(kind, rows, ctx.definition),
+    memoryBytes: lists === undefined ? graph() : ivfflatMemoryBytes(lists, definition.dimensions),
+    diskBytes: indexBytes(kind, rows, definition, quantization),
   };
 }

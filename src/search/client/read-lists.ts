@@ -4,7 +4,7 @@ import { type SqlFragment, where } from '../../sql/filter.ts';
 import { quoteLiteral } from '../../sql/identifiers.ts';
 import { searchListSql } from '../../sql/search-list.ts';
 import type { KeywordHit, KeywordSearch } from '../keyword/types.ts';
-import { searchSettings } from '../nearest.ts';
+import { quantizedOf, searchSettings } from '../nearest.ts';
 import { catalogDatabase } from './catalog-database.ts';
 import type { SearchLayout, SideLayout } from './layout.ts';
 import { otherSide, type SearchPlan } from './plan-search.ts';
@@ -99,9 +99,10 @@ async function readList(
   plan: SearchPlan,
   { depth, filter, vectors }: ListRequest,
 ): Promise<ListedHit[]> {
-  const { target, distance, served } = sideOf(layout, side);
+  const { target, distance, served, index } = sideOf(layout, side);
+  const quantized = quantizedOf(index, depth);
   const other = plan.sides.includes(otherSide(side)) ? sideOf(layout, otherSide(side)).served : undefined;
-  const sql = searchListSql({ target, distance, served, otherServed: other, filter, mark: layout.markSql });
+  const sql = searchListSql({ target, distance, served, otherServed: other, filter, quantized, mark: layout.markSql });
   const { rows } = await tx.query<Record<string, string | null>>(sql, [
     vectors[side],
     depth,

@@ -67,7 +67,7 @@ describe('list counts', () => {
 
 describe('a new index', () => {
   it('names its operator class with the schema of the extension and quotes every name', () => {
-    const odd = { column: 'Em"bed', vectorType: 'halfvec', vectorSchema: 'my ext' } as const;
+    const odd = { column: 'Em"bed', vectorType: 'halfvec', vectorSchema: 'my ext', dimensions: 8 } as const;
     const definition = vectorIndexDefinition(odd, { kind: 'hnsw', options: { m: '16' } }, 'ip');
     expect(createIndexSql({ schema: 'S', table: 'T' }, 'I"x', definition)).toBe(
       `CREATE INDEX CONCURRENTLY "I""x" ON "S"."T" USING hnsw ("Em""bed" "my ext"."halfvec_ip_ops") WITH (m = '16')`,
