@@ -69,14 +69,13 @@ async function printed(...args: string[]): Promise<string> {
 }
 
 describe('npx in a clone, with no NODE_OPTIONS and no model', () => {
-  test('migrate:list and migrate:currentVersion find three migrations, none of them run', async () => {
+  test('migrate:list finds three migrations, none of them run', async () => {
     const list = await printed('knex', 'migrate:list');
     expect(list).toContain('No Completed Migration files Found.');
     expect(list).toContain('Found 3 Pending Migration file/files.');
     for (const file of ['005_add_embedding_384.ts', '006_backfill_embedding_384.ts', '007_swap_embedding.ts']) {
       expect(list).toContain(file);
     }
-    expect(await printed('knex', 'migrate:currentVersion')).toContain('Current Version: none');
   });
 
   test('migrate:up runs one after the other', async () => {
@@ -93,6 +92,5 @@ describe('npx in a clone, with no NODE_OPTIONS and no model', () => {
       phase: 'backfilled',
       active: 'old',
     });
-    expect(await printed('knex', 'migrate:list')).toContain('Found 2 Completed Migration file/files.');
   });
 });
