@@ -15,6 +15,7 @@ import { embedPending } from './embed-pending.ts';
 import { fillLeased } from './fill.ts';
 import { consultGate } from './gate.ts';
 import { type LazyProvider, lazyProvider } from './provider.ts';
+import { settleRebuild } from './settle-rebuild.ts';
 import { withLease } from './with-lease.ts';
 
 export interface CutOverResult {
@@ -73,6 +74,7 @@ async function cutOverLeased(ctx: MigrationContext, lease: Lease, provider: Lazy
 
 async function exchangeColumns(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<number> {
   const { db, definition, runtime } = ctx;
+  await settleRebuild(ctx, (await resolveMigration(ctx)).table, 'forth');
   const resolved = await resolveMigration(ctx);
   await checkExchange(ctx, resolved);
   ctx.onProgress({ kind: 'step', step: 'cut-over', message: 'Building the indexes on the new vectors' });

@@ -5,15 +5,18 @@ import { hashProvider } from '../../src/providers/hash.ts';
 import { applySettings, nearestSql, quantizedOf, searchSettings } from '../../src/search/nearest.ts';
 import { searchTable } from '../../src/search/search.ts';
 import { readSearchSide } from '../../src/search/search-side.ts';
+import { textHashSql } from '../../src/sql/target.ts';
 import { findRecord, resolveMigration } from '../../src/state/resolve.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
+import { settleRebuild } from '../../src/steps/settle-rebuild.ts';
 import { tune } from '../../src/steps/tune.ts';
 import { tuneBuild } from '../../src/steps/tune-build.ts';
 import { rebuildTunedIndex } from '../../src/steps/tune-rebuild.ts';
 import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
 import { buildIndexes } from '../../src/swap/build-indexes.ts';
+import { refuseUnfilled } from '../../src/swap/refuse-unfilled.ts';
 import { seededRandom } from '../../src/vector/random.ts';
 import { type Chain, openChain } from '../helpers/chain.ts';
 
@@ -47,6 +50,21 @@ beforeAll(async () => {
 afterAll(() => chain.close());
 
 const context = (index = {}) => chain.context({ model: 'hash/64', dimensions: 64, index });
+const commentOf = async (index: string) =>
+  (await chain.db.query<{ comment: string }>(`SELECT obj_description($1::regclass) AS comment`, [index])).rows[0]
+    ?.comment;
+/** As a killed run leaves the state. */
+const leave = (how: { exchanged: boolean }) => {
+  const shape = { method: 'ivfflat', keys: 'embedding', unique: false, nullsNotDistinct: false };
+  const rebuild = {
+    index: 'segments_ann',
+    definition: { ...shape, options: { lists: '25' } },
+    dropFirst: false,
+    ...how,
+  };
+  const value = JSON.stringify(rebuild);
+  return chain.db.query(`INSERT INTO reembed.meta VALUES ('rebuild:segments-hash', $1)`, [value]);
+};
 const probesOf = async () => (await readSearchSide(context(), 'active')).index?.probes;
 const indexes = async () => {
   const { rows } = await chain.db.query<{ name: string; lists: string }>(
@@ -123,10 +141,12 @@ describe('rebuildTunedIndex', () => {
       signal: controller.signal,
       onProgress: ({ kind }: { kind: string }) => void (kind === 'step' && controller.abort()),
     };
+    await chain.db.query(`COMMENT ON INDEX segments_ann IS 'it''s ours'`);
     await expect(rebuildTunedIndex(stopping, { lists: 10 })).rejects.toMatchObject({ name: 'InterruptedError' });
     expect(await indexes()).toEqual(['segments_ann 20']);
     expect(await rebuildTunedIndex(context())).toMatchObject({ index: 'segments_ann', options: { lists: '10' } });
     expect(await indexes()).toEqual(['segments_ann 10']);
+    expect(await commentOf('segments_ann')).toBe("it's ours");
   });
 
   it('has a valid index under the name at every moment, and forgets what was measured of the old one', async () => {
@@ -149,30 +169,28 @@ describe('rebuildTunedIndex', () => {
     const signal = controller.signal;
     const onProgress = ({ kind }: { kind: string }) => void (kind === 'step' && controller.abort());
     const stopping = { ...context(), signal, onProgress };
+    const tooMany = rebuildTunedIndex(context(), { lists: 40_000, dropFirst: true });
+    await expect(tooMany).rejects.toMatchObject({ code: 'index_option' });
+    expect(await indexes()).toEqual(['segments_ann 12']);
     await expect(rebuildTunedIndex(stopping, { lists: 14, dropFirst: true })).rejects.toMatchObject({
       name: 'InterruptedError',
     });
     await chain.db.query('DROP INDEX segments_ann');
+    await expect(settleRebuild(context(), (await resolveMigration(context())).table, 'forth')).rejects.toMatchObject({
+      code: 'rebuild_unfinished',
+    });
     await rebuildTunedIndex(context());
     expect(await indexes()).toEqual(['segments_ann 14']);
+    expect(await commentOf('segments_ann')).toBe("it's ours");
   });
 
   it('drops what a run that was killed after the exchange has left', async () => {
-    await chain.db.query('ALTER INDEX segments_ann RENAME TO segments_ann_before');
+    await chain.db.query('ALTER INDEX segments_ann RENAME TO segments_ann_reembed_before');
     await chain.db.query(
       'CREATE INDEX segments_ann ON segments USING ivfflat (embedding vector_l2_ops) WITH (lists = 25)',
     );
-    const definition = {
-      method: 'ivfflat',
-      keys: 'embedding',
-      options: { lists: '25' },
-      unique: false,
-      nullsNotDistinct: false,
-    };
-    await chain.db.query(`INSERT INTO reembed.meta VALUES ('rebuild:segments-hash', $1)`, [
-      JSON.stringify({ index: 'segments_ann', definition, dropFirst: false, exchanged: true }),
-    ]);
-    expect(await rebuildTunedIndex(context())).toMatchObject({ finishedEarlier: true });
+    await leave({ exchanged: true });
+    expect(await rebuildTunedIndex(context())).toMatchObject({ finishedEarlier: true, options: { lists: '25' } });
     expect(await indexes()).toEqual(['segments_ann 25']);
   });
 
@@ -188,6 +206,13 @@ describe('rebuildTunedIndex', () => {
     await expect(buildIndexes(context(), await resolveMigration(context()))).rejects.toMatchObject({
       code: 'column_unfilled',
     });
+    // What the model refused for good is not waited for.
+    await chain.db.query(
+      `INSERT INTO reembed.quarantine (migration_id, key, text_hash, reason)
+       SELECT 'segments-hash', jsonb_build_array(t.id::text), ${textHashSql('text', 't')}, 'test' FROM segments t WHERE id > 650`,
+    );
+    await refuseUnfilled(context(), (await resolveMigration(context())).target, 'cut-over');
+    await chain.db.query('DELETE FROM reembed.quarantine');
     await expect(rebuildTunedIndex(context(), { m: 8 })).rejects.toMatchObject({ code: 'other_index_kind' });
   });
 });
@@ -202,9 +227,15 @@ describe('a quantised index', () => {
     async (quantization) => {
       const index = { kind: 'hnsw', quantization, distance: 'cosine' } as const;
       await fill(context(index));
+      // A rebuild of the old index that was killed just before its exchange.
+      await chain.db.query(
+        'CREATE INDEX segments_ann_reembed ON segments USING ivfflat (embedding vector_l2_ops) WITH (lists = 25)',
+      );
+      await leave({ exchanged: false });
       await cutOver(context(index));
       const side = await readSearchSide(context(index), 'active');
       expect(side).toMatchObject({ side: 'new', distance: 'cosine', index: { name: 'segments_ann', quantization } });
+      expect((await indexes()).map((name) => name.split(' ')[0])).toEqual(['segments_ann', 'segments_ann_old']);
       const tuned = await tune(context(index), { recall: 0.9, queryCount: 20 });
       expect(tuned.chosen?.recall.low).toBeGreaterThanOrEqual(0.9);
       const [exact, found] = [await ask(index, true), await ask(index, false)];
