@@ -76,6 +76,13 @@ const indexes = async () => {
 
 describe('tune', () => {
   it('measures before 005 and keeps nothing, as there is no state', async () => {
+    // Searches by a distance that it does not have would never use it, and find everything.
+    await chain.db.query('CREATE INDEX a_l1 ON segments USING hnsw (embedding vector_l1_ops) WITH (m = 4)');
+    expect((await readSearchSide(context({ distance: 'cosine' }), 'active')).index).toMatchObject({
+      name: 'segments_ann',
+    });
+    expect((await readSearchSide(context(), 'active')).index).toMatchObject({ name: 'segments_ann' });
+    await chain.db.query('DROP INDEX a_l1');
     const result = await tune(context(), { queryCount: 10 });
     expect(result).toMatchObject({ side: 'old', stored: false, rows: ROWS, index: { name: 'segments_ann' } });
     await expand(context());
@@ -218,6 +225,8 @@ describe('rebuildTunedIndex', () => {
 });
 
 describe('a quantised index', () => {
+  beforeAll(() => chain.db.query('DELETE FROM segments WHERE id > 300'));
+
   const open = async () => hashProvider('hash/64');
   const ask = (index: object, exact: boolean) =>
     searchTable(context(index), { query: 'passage 90 word90', exact, providers: { new: open } });
