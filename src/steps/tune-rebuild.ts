@@ -19,8 +19,9 @@ import {
 import { type NewIndex, updateRecord } from '../state/records.ts';
 import { findRecord, resolveMigration } from '../state/resolve.ts';
 import { forgetTuned } from '../state/search-settings.ts';
+import { readIndexExtras } from '../swap/index-extras.ts';
 import { countByPartition } from '../swap/partition-rows.ts';
-import { dropRetired, readIndexExtras, rebuildIndex } from '../swap/rebuild-index.ts';
+import { dropRetired, rebuildIndex } from '../swap/rebuild-index.ts';
 import { refuseUnfilled } from '../swap/refuse-unfilled.ts';
 import { withLease } from './with-lease.ts';
 
@@ -100,7 +101,7 @@ async function planRebuild(
   const base =
     present === undefined
       ? left?.definition
-      : { ...parseIndexDefinition(present.definition), tablespace: extras?.tablespace ?? undefined };
+      : { ...parseIndexDefinition(present.definition), tablespace: extras?.tablespace };
   if (name === undefined || base === undefined) throw noIndex(target);
   refuseOtherKind(base, options, name);
   refuseOutOfRange(options);

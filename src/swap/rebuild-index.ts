@@ -3,12 +3,13 @@ import type { PartitionIndex, TableInfo } from '../db/catalog-types.ts';
 import type { Queryable } from '../db/types.ts';
 import type { Step } from '../errors.ts';
 import { buildingIndexName } from '../sql/exchange.ts';
-import { fitIdentifier, quoteLiteral, quoteQualified } from '../sql/identifiers.ts';
+import { fitIdentifier } from '../sql/identifiers.ts';
 import type { IndexDefinition } from '../sql/index-definition.ts';
 import { partitionIndexName } from '../sql/partitioned-index.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import { buildIndex, dropIndexConcurrently } from './build-index.ts';
 import { buildPartitionedIndex, dropPartitionedIndex, type PartitionBuild } from './build-partitioned-index.ts';
+import { commentIndexSql } from './index-extras.ts';
 import { withBriefLocks } from './lock-table.ts';
 import { partsOf, readIndexTree, renameIndexSql } from './partition-index-names.ts';
 
@@ -45,19 +46,6 @@ export async function rebuildIndex(ctx: MigrationContext, rebuild: IndexRebuild)
   await (table.kind === 'p' ? buildParts(ctx, rebuild) : buildBeside(ctx, rebuild));
   await withBriefLocks(ctx, table, 'tune', (tx) => exchangeNames(tx, rebuild));
   await dropRetired(ctx, table, name);
-}
-
-/** What a catalog knows of an index beside its definition. */
-export async function readIndexExtras(
-  db: Queryable,
-  oid: number,
-): Promise<{ readonly comment: string | null; readonly tablespace: string | null }> {
-  const { rows } = await db.query<{ comment: string | null; tablespace: string | null }>(
-    `SELECT pg_catalog.obj_description(c.oid, 'pg_class') AS comment, s.spcname AS tablespace
-     FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_tablespace s ON s.oid = c.reltablespace WHERE c.oid = $1`,
-    [oid],
-  );
-  return rows[0] ?? { comment: null, tablespace: null };
 }
 
 /** Drops what a rebuild that never came to its exchange has built. */
@@ -124,7 +112,7 @@ async function exchangeNames(tx: Queryable, { table, name, comment, exchanged }:
       const before = oldParts.get(oid)?.name;
       return before === undefined ? [] : [renameIndexSql(part.schema, part.name, before)];
     }),
-    ...(comment === null ? [] : [`COMMENT ON INDEX ${quoteQualified(built.schema, name)} IS ${quoteLiteral(comment)}`]),
+    ...commentIndexSql(built.schema, name, comment),
   ];
   await tx.query(statements.join(';\n'));
   await exchanged(tx);

@@ -241,9 +241,11 @@ describe('a quantised index', () => {
         'CREATE INDEX segments_ann_reembed ON segments USING ivfflat (embedding vector_l2_ops) WITH (lists = 25)',
       );
       await leave({ exchanged: false });
+      await chain.db.query(`COMMENT ON INDEX segments_ann IS 'it''s the old one''s'`);
       await cutOver(context(index));
       const side = await readSearchSide(context(index), 'active');
       expect(side).toMatchObject({ side: 'new', distance: 'cosine', index: { name: 'segments_ann', quantization } });
+      expect(await commentOf('segments_ann')).toBe("it's the old one's");
       expect((await indexes()).map((name) => name.split(' ')[0])).toEqual(['segments_ann', 'segments_ann_old']);
       const tuned = await tune(context(index), { recall: 0.9, queryCount: 20 });
       expect(tuned.chosen?.recall.low).toBeGreaterThanOrEqual(0.9);
