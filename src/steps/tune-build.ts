@@ -7,10 +7,9 @@ import {
   sampleQueryVectors,
   type TuningQuery,
 } from '../search/tuning/tuning-queries.ts';
-import { fitIdentifier } from '../sql/identifiers.ts';
 import { type IndexCandidate, indexCandidates } from '../sql/index-candidates.ts';
 import { tableSql, type VectorTarget, vectorTypeSql } from '../sql/target.ts';
-import { copyVectorsSql } from '../sql/tuning-sample.ts';
+import { copyVectorsSql, sampleTableName } from '../sql/tuning-sample.ts';
 import { defaultProbes } from '../sql/vector-index.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { type BuiltCandidate, withCandidate } from '../swap/try-index.ts';
@@ -80,7 +79,7 @@ function copyOf({ runtime, definition }: MigrationContext, target: VectorTarget)
   return {
     ...target,
     schema: runtime.stateSchema,
-    table: fitIdentifier('tune_sample_', definition.id),
+    table: sampleTableName(definition.id),
     key: [{ name: 'id', type: 'bigint' }],
     text: 'id',
     column: 'embedding',

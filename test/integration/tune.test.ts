@@ -15,6 +15,7 @@ import { tune } from '../../src/steps/tune.ts';
 import { tuneBuild } from '../../src/steps/tune-build.ts';
 import { rebuildTunedIndex } from '../../src/steps/tune-rebuild.ts';
 import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
+import { undoExpand } from '../../src/steps/undo-expand.ts';
 import { buildIndexes } from '../../src/swap/build-indexes.ts';
 import { refuseUnfilled } from '../../src/swap/refuse-unfilled.ts';
 import { seededRandom } from '../../src/vector/random.ts';
@@ -267,4 +268,17 @@ describe('a quantised index', () => {
       });
     },
   );
+});
+
+describe('005 down', () => {
+  it('takes away what killed runs left, but not the only trace of an index that was dropped first', async () => {
+    await chain.db.query('CREATE TABLE reembed."tune_sample_segments-hash" (id bigint)');
+    await chain.db.query('ALTER INDEX segments_ann RENAME TO segments_other');
+    await leave({ exchanged: false });
+    await expect(undoExpand(context())).rejects.toMatchObject({ code: 'rebuild_unfinished' });
+    await chain.db.query('ALTER INDEX segments_other RENAME TO segments_ann');
+    await undoExpand(context());
+    const { rows } = await chain.db.query(`SELECT to_regnamespace('reembed')::text AS left`);
+    expect(rows).toEqual([{ left: null }]);
+  });
 });
