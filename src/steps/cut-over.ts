@@ -1,5 +1,6 @@
 import { refuseUnsettled } from '../backfill/refuse-unsettled.ts';
 import { readTableByOid } from '../db/catalog.ts';
+import { PreflightError } from '../errors.ts';
 import { tableSql } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { assertLease, type Lease } from '../state/lease.ts';
@@ -78,7 +79,13 @@ async function exchangeColumns(ctx: MigrationContext, lease: Lease, provider: La
   const resolved = await resolveMigration(ctx);
   await checkExchange(ctx, resolved);
   ctx.onProgress({ kind: 'step', step: 'cut-over', message: 'Building the indexes on the new vectors' });
-  const newIndexes = await buildIndexes(ctx, resolved);
+  const settles = () => refuseUnsettled(`${resolved.table.schema}.${resolved.table.name}`, definition.model);
+  const newIndexes = await buildIndexes(ctx, resolved).catch(async (error: unknown) => {
+    if (!(error instanceof PreflightError) || error.code !== 'column_unfilled') throw error;
+    // Rows that came in since the catch-up, as while the gate judged: no index was begun yet.
+    await embedPending(ctx, lease, provider, { afterWalk: settles() });
+    return buildIndexes(ctx, resolved);
+  });
   if (definition.oldColumn === 'drop') await backupOld(ctx);
   ctx.onProgress({
     kind: 'step',
@@ -89,8 +96,7 @@ async function exchangeColumns(ctx: MigrationContext, lease: Lease, provider: La
   const { lockedMs } = await exchange(ctx, built, {
     newIndexes,
     catchUp: async () => {
-      const settles = refuseUnsettled(`${built.table.schema}.${built.table.name}`, definition.model);
-      await embedPending(ctx, lease, provider, { afterWalk: settles });
+      await embedPending(ctx, lease, provider, { afterWalk: settles() });
     },
     guard: (tx) => assertLease(tx, runtime.stateSchema, definition.id, lease.token),
   });

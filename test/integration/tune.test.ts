@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Database } from '../../src/db/types.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { verify } from '../../src/inspect/verify.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
@@ -78,7 +79,7 @@ const indexes = async () => {
 describe('tune', () => {
   it('measures before 005 and keeps nothing, as there is no state', async () => {
     // Searches by a distance that it does not have would never use it, and find everything.
-    await chain.db.query('CREATE INDEX a_l1 ON segments USING hnsw (embedding vector_l1_ops) WITH (m = 4)');
+    await chain.db.query('CREATE INDEX a_l1 ON segments USING hnsw (embedding vector_l1_ops) WITH (m = 2, ef_construction = 4)');
     expect((await readSearchSide(context({ distance: 'cosine' }), 'active')).index).toMatchObject({
       name: 'segments_ann',
     });
@@ -120,7 +121,7 @@ describe('tuneBuild', () => {
       .length;
 
   it('tries every rule for lists on a copy, says what it gives for the whole, and leaves nothing behind', async () => {
-    const result = await tuneBuild(context(), { sample: 600, kind: 'ivfflat', queryCount: 20, recall: 0.8 });
+    const result = await tuneBuild(context(), { sample: 600, kind: 'ivfflat', queryCount: 10, recall: 0.8 });
     expect(result).toMatchObject({ rows: ROWS, sampleRows: 600, tried: [{ kind: 'ivfflat' }, {}, {}] });
     expect(result.tried[0]).toMatchObject({ options: { lists: '12' }, wholeOptions: { lists: '20' } });
     expect(result.tried.every(({ chosen, bytes }) => bytes > 0 && (chosen?.recall.low ?? 0) >= 0.8)).toBe(true);
@@ -158,7 +159,7 @@ describe('rebuildTunedIndex', () => {
   });
 
   it('has a valid index under the name at every moment, and forgets what was measured of the old one', async () => {
-    await tune(context(), { queryCount: 20, recall: 0.9 });
+    await tune(context(), { queryCount: 10, recall: 0.9 });
     let over = false;
     const seen = new Set<boolean>();
     const watching = (async () => {
@@ -222,6 +223,23 @@ describe('rebuildTunedIndex', () => {
     await refuseUnfilled(context(), (await resolveMigration(context())).target, 'cut-over');
     await chain.db.query('DELETE FROM reembed.quarantine');
     await expect(rebuildTunedIndex(context(), { m: 8 })).rejects.toMatchObject({ code: 'other_index_kind' });
+  });
+});
+
+describe('a swap', () => {
+  it('embeds what came in since its catch-up before it calls the column not filled', async () => {
+    const ctx = context({ kind: 'ivfflat', lists: 10 });
+    let late = 0;
+    const query: Database['query'] = async (text, ...rest) => {
+      if (text.includes('AS filled') && late++ === 0)
+        await chain.db.query(`INSERT INTO segments SELECT n, 'late ' || n FROM generate_series(2001, 2200) n`);
+      return ctx.db.query(text, ...rest);
+    };
+    await cutOver({ ...ctx, db: { ...ctx.db, query } });
+    // Twice with texts and without, before it is embedded; once more after.
+    expect(late).toBe(3);
+    expect((await readSearchSide(ctx, 'active')).index).toMatchObject({ name: 'segments_ann', kind: 'ivfflat' });
+    await undoCutOver(chain.context({ model: 'hash/64', dimensions: 64 }, { rollback: 'accept-missing' }));
   });
 });
 
