@@ -113,10 +113,11 @@ function untouchedTarget(ctx: StateContext, table: TableInfo, vectorSchema: stri
   };
 }
 
-/** An index over an expression that is not one of ours, or a part of the rows, does not answer a search of the column. */
+/** An index over an expression that is not one of ours, a part of the rows, or by a distance that is not offered (l1), does not answer a search of the column. */
 function isWhole(index: AnnIndex, table: TableInfo): boolean {
   const info = table.indexes.find((candidate) => candidate.name === index.name);
-  return info?.predicate === null && index.quantization !== undefined;
+  const isKnown = index.distance !== undefined || index.quantization === 'binary';
+  return info?.predicate === null && index.quantization !== undefined && isKnown;
 }
 
 /** Searched as `reembed tune` found it best, else as the swap stored it, else by the rules of thumb. */

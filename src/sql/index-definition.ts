@@ -10,6 +10,8 @@ export interface IndexDefinition {
   readonly nullsNotDistinct: boolean;
   /** Storage parameters, without quotes. */
   readonly options: Readonly<Record<string, string>>;
+  /** The database's own unless said: pg_get_indexdef does not print it. */
+  readonly tablespace?: string | undefined;
   readonly predicate: string | undefined;
 }
 
@@ -156,6 +158,7 @@ export function createIndexSql(
     ...(definition.include === undefined ? [] : [`INCLUDE (${definition.include})`]),
     ...(definition.nullsNotDistinct ? ['NULLS NOT DISTINCT'] : []),
     ...(options.length === 0 ? [] : [`WITH (${options.join(', ')})`]),
+    ...(definition.tablespace === undefined ? [] : [`TABLESPACE ${quoteIdentifier(definition.tablespace)}`]),
     ...(definition.predicate === undefined ? [] : [`WHERE ${definition.predicate}`]),
   ].join(' ');
 }

@@ -1,4 +1,4 @@
-import { quoteIdentifier, quoteQualified } from './identifiers.ts';
+import { fitIdentifier, quoteIdentifier, quoteQualified } from './identifiers.ts';
 import { tableSql, type VectorTarget } from './target.ts';
 
 type SampledTarget = Pick<VectorTarget, 'schema' | 'table' | 'key' | 'column' | 'vectorSchema'>;
@@ -20,6 +20,11 @@ export function sampleVectorsSql(target: SampledTarget): string {
     `SELECT ${keys.map((key, i) => `${key} AS k${i}`).join(', ')}, ${send}(t.${quoteIdentifier(target.column)}::${vector}) AS vector ${sampleFrom(target)} ` +
     `ORDER BY pg_catalog.md5($2::text || pg_catalog.concat_ws(',', ${keys.join(', ')})) LIMIT $3::bigint`
   );
+}
+
+/** The copy's name, in the state's schema. */
+export function sampleTableName(migrationId: string): string {
+  return fitIdentifier('tune_sample_', migrationId);
 }
 
 /** An unlogged copy of random rows' vectors: columns `id` and `embedding`. Parameters as of `sampleVectorsSql`. */

@@ -6,6 +6,8 @@ import type { IndexDefinition } from '../sql/index-definition.ts';
 export interface PendingRebuild {
   readonly index: string;
   readonly definition: IndexDefinition;
+  /** Of the index; a new one has none until it is given. */
+  readonly comment?: string | null;
   /** The old one goes first, and is nowhere but here until the new one is there. */
   readonly dropFirst: boolean;
   /** The new one has the name; what is left is to drop the old one. */

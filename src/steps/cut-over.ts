@@ -1,5 +1,6 @@
 import { refuseUnsettled } from '../backfill/refuse-unsettled.ts';
 import { readTableByOid } from '../db/catalog.ts';
+import { PreflightError } from '../errors.ts';
 import { tableSql } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { assertLease, type Lease } from '../state/lease.ts';
@@ -15,6 +16,7 @@ import { embedPending } from './embed-pending.ts';
 import { fillLeased } from './fill.ts';
 import { consultGate } from './gate.ts';
 import { type LazyProvider, lazyProvider } from './provider.ts';
+import { settleRebuild } from './settle-rebuild.ts';
 import { withLease } from './with-lease.ts';
 
 export interface CutOverResult {
@@ -73,10 +75,17 @@ async function cutOverLeased(ctx: MigrationContext, lease: Lease, provider: Lazy
 
 async function exchangeColumns(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<number> {
   const { db, definition, runtime } = ctx;
+  await settleRebuild(ctx, (await resolveMigration(ctx)).table, 'forth');
   const resolved = await resolveMigration(ctx);
   await checkExchange(ctx, resolved);
   ctx.onProgress({ kind: 'step', step: 'cut-over', message: 'Building the indexes on the new vectors' });
-  const newIndexes = await buildIndexes(ctx, resolved);
+  const settles = () => refuseUnsettled(`${resolved.table.schema}.${resolved.table.name}`, definition.model);
+  const newIndexes = await buildIndexes(ctx, resolved).catch(async (error: unknown) => {
+    if (!(error instanceof PreflightError) || error.code !== 'column_unfilled') throw error;
+    // Rows that came in since the catch-up, as while the gate judged: no index was begun yet.
+    await embedPending(ctx, lease, provider, { afterWalk: settles() });
+    return buildIndexes(ctx, resolved);
+  });
   if (definition.oldColumn === 'drop') await backupOld(ctx);
   ctx.onProgress({
     kind: 'step',
@@ -87,8 +96,7 @@ async function exchangeColumns(ctx: MigrationContext, lease: Lease, provider: La
   const { lockedMs } = await exchange(ctx, built, {
     newIndexes,
     catchUp: async () => {
-      const settles = refuseUnsettled(`${built.table.schema}.${built.table.name}`, definition.model);
-      await embedPending(ctx, lease, provider, { afterWalk: settles });
+      await embedPending(ctx, lease, provider, { afterWalk: settles() });
     },
     guard: (tx) => assertLease(tx, runtime.stateSchema, definition.id, lease.token),
   });

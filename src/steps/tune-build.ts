@@ -7,14 +7,13 @@ import {
   sampleQueryVectors,
   type TuningQuery,
 } from '../search/tuning/tuning-queries.ts';
-import { fitIdentifier } from '../sql/identifiers.ts';
 import { type IndexCandidate, indexCandidates } from '../sql/index-candidates.ts';
 import { tableSql, type VectorTarget, vectorTypeSql } from '../sql/target.ts';
-import { copyVectorsSql } from '../sql/tuning-sample.ts';
+import { copyVectorsSql, sampleTableName } from '../sql/tuning-sample.ts';
 import { defaultProbes } from '../sql/vector-index.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { type BuiltCandidate, withCandidate } from '../swap/try-index.ts';
-import { countVectors, embedQueries, type TuneOptions } from './tune.ts';
+import { countVectors, embedQueries, type TuneOptions, tooFewRows } from './tune.ts';
 import { withLease } from './with-lease.ts';
 
 export interface TuneBuildOptions extends Omit<TuneOptions, 'dryRun'> {
@@ -57,12 +56,13 @@ export interface TuneBuildResult {
  * Builds candidates for the index one after the other on a copy of random rows, and measures each as `tune` does. The copy is an unlogged
  * table in the state's schema and is dropped whatever happens; one that a killed run left is dropped by the next.
  *
- * @throws PreflightError `not_expanded`, `old_column_gone`; InterruptedError when the signal aborts
+ * @throws PreflightError `not_expanded`, `old_column_gone`, `too_few_rows`; InterruptedError when the signal aborts
  */
 export async function tuneBuild(ctx: MigrationContext, options: TuneBuildOptions = {}): Promise<TuneBuildResult> {
   return withLease(ctx, 'tune', async ({ ctx: leased }) => {
     const side = await readSearchSide(leased, options.side ?? 'active');
     const rows = await countVectors(leased, side.target);
+    if (rows < 2 * (options.k ?? 10)) throw tooFewRows(side.target, rows, options.k ?? 10);
     const copy = copyOf(leased, side.target);
     const drop = () => leased.db.query(`DROP TABLE IF EXISTS ${tableSql(copy)}`);
     await drop();
@@ -79,7 +79,7 @@ function copyOf({ runtime, definition }: MigrationContext, target: VectorTarget)
   return {
     ...target,
     schema: runtime.stateSchema,
-    table: fitIdentifier('tune_sample_', definition.id),
+    table: sampleTableName(definition.id),
     key: [{ name: 'id', type: 'bigint' }],
     text: 'id',
     column: 'embedding',

@@ -19,6 +19,7 @@ import {
 import { type NewIndex, updateRecord } from '../state/records.ts';
 import { findRecord, resolveMigration } from '../state/resolve.ts';
 import { forgetTuned } from '../state/search-settings.ts';
+import { readIndexExtras } from '../swap/index-extras.ts';
 import { countByPartition } from '../swap/partition-rows.ts';
 import { dropRetired, rebuildIndex } from '../swap/rebuild-index.ts';
 import { refuseUnfilled } from '../swap/refuse-unfilled.ts';
@@ -51,7 +52,7 @@ const MEMORY_LIMIT_BYTES = 2 * 2 ** 30;
  * Builds the index that the application's searches use anew under its name, with other parameters or for the rows that came since. An
  * interrupted run leaves a valid index under the name (but with `dropFirst`), and the next one finishes it, also without being told how.
  *
- * @throws PreflightError `no_index`, `column_unfilled`, `too_few_rows`, `not_expanded`; ConfigError `other_index_kind`; BusyError; InterruptedError
+ * @throws PreflightError `no_index`, `column_unfilled`, `too_few_rows`, `not_expanded`; ConfigError `other_index_kind`, `index_option`; BusyError; InterruptedError
  */
 export async function rebuildTunedIndex(ctx: MigrationContext, options: RebuildOptions = {}): Promise<RebuildResult> {
   return withLease(ctx, 'tune', async ({ ctx: leased, lease }) => {
@@ -60,23 +61,22 @@ export async function rebuildTunedIndex(ctx: MigrationContext, options: RebuildO
     const { record, table } = await resolveMigration(leased);
     const pending = await readPendingRebuild(leased.db, stateSchema, record.id);
     const asked = options.lists !== undefined || options.m !== undefined || options.efConstruction !== undefined;
-    if (pending?.exchanged === true) {
-      await dropRetired(leased, table, pending.index);
+    const exchanged = pending?.exchanged === true ? pending : undefined;
+    if (exchanged !== undefined) {
+      await dropRetired(leased, table, exchanged.index);
       await clearPendingRebuild(leased.db, stateSchema, record.id);
+      if (!asked) return resultOf(exchanged, started, true);
     }
-    const left = pending?.exchanged === true ? undefined : pending;
-    const wanted = await planRebuild(leased, table, options, left, asked);
-    const done = pending?.exchanged === true && (!asked || isSameIndex(pending.definition, wanted.rebuild.definition));
+    const wanted = await planRebuild(leased, table, options, exchanged === undefined ? pending : undefined, asked);
+    const done = exchanged !== undefined && isSameIndex(exchanged.definition, wanted.rebuild.definition);
     if (!done) await carryOut(leased, lease, table, wanted);
-    const { index, definition } = wanted.rebuild;
-    return {
-      index,
-      kind: kindOf(definition),
-      options: definition.options,
-      seconds: (performance.now() - started) / 1000,
-      finishedEarlier: done,
-    };
+    return resultOf(done ? exchanged : wanted.rebuild, started, done);
   });
+}
+
+function resultOf({ index, definition }: PendingRebuild, started: number, finishedEarlier: boolean): RebuildResult {
+  const seconds = (performance.now() - started) / 1000;
+  return { index, kind: kindOf(definition), options: definition.options, seconds, finishedEarlier };
 }
 
 interface PlannedRebuild {
@@ -97,9 +97,14 @@ async function planRebuild(
   const { target, index } = await readSearchSide(ctx, 'active');
   const name = left?.index ?? index?.name;
   const present = table.indexes.find((candidate) => candidate.name === name && candidate.valid);
-  const base = present === undefined ? left?.definition : parseIndexDefinition(present.definition);
+  const extras = present === undefined ? undefined : await readIndexExtras(ctx.db, present.oid);
+  const base =
+    present === undefined
+      ? left?.definition
+      : { ...parseIndexDefinition(present.definition), tablespace: extras?.tablespace };
   if (name === undefined || base === undefined) throw noIndex(target);
   refuseOtherKind(base, options, name);
+  refuseOutOfRange(options);
   const dropFirst = options.dropFirst ?? left?.dropFirst ?? false;
   if (dropFirst && table.kind === 'p') {
     throw new ConfigError(
@@ -121,8 +126,9 @@ async function planRebuild(
   };
   const choice = chooseFor(settings, rows, target, base);
   if (choice.notice !== undefined) ctx.onProgress({ kind: 'notice', message: choice.notice });
+  const comment = extras === undefined ? (left?.comment ?? null) : extras.comment;
   const definition = left !== undefined && !asked ? left.definition : { ...base, options: choice.options };
-  return { rebuild: { index: name, definition, dropFirst, exchanged: false }, target, choice, settings, rows };
+  return { rebuild: { index: name, definition, comment, dropFirst, exchanged: false }, target, choice, settings, rows };
 }
 
 function chooseFor(
@@ -167,6 +173,7 @@ async function carryOut(ctx: MigrationContext, lease: Lease, table: TableInfo, p
     table,
     name: index,
     definition,
+    comment: rebuild.comment ?? null,
     memoryBytes: buildMemoryBytes(definition, target, most),
     partition: (oid) => {
       const count = typeof rows === 'number' ? rows : (rows.get(oid) ?? 0);
@@ -228,6 +235,18 @@ function refuseOtherKind(base: IndexDefinition, options: RebuildOptions, name: s
       : `The index ${name} is IVFFlat, which has neither m nor ef_construction.`,
     { step: 'tune', hint: isHnsw ? 'Use --m and --ef-construction.' : 'Use --lists.' },
   );
+}
+
+/** pgvector's limits, asked before anything is dropped. */
+const RANGES = { lists: [1, 32_768], m: [2, 100], efConstruction: [4, 1_000] } as const;
+
+function refuseOutOfRange(options: RebuildOptions): void {
+  for (const [name, [least, most]] of Object.entries(RANGES)) {
+    const value = options[name as keyof typeof RANGES];
+    if (typeof value !== 'number' || (Number.isInteger(value) && value >= least && value <= most)) continue;
+    const message = `${name} is ${value}, pgvector takes a whole number from ${least} to ${most}.`;
+    throw new ConfigError('index_option', message, { step: 'tune', hint: 'Give another; nothing was changed.' });
+  }
 }
 
 function noIndex({ schema, table, column }: VectorTarget): PreflightError {

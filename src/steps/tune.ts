@@ -134,9 +134,13 @@ async function readQueries(
   if (file !== undefined) return embedQueries(ctx, side, await readQueryTexts(file, queryCount));
   const sampled = await sampleQueryVectors(ctx.db, side.target, queryCount, seed);
   if (sampled.length >= Math.min(queryCount, 2 * k)) return sampled;
-  throw new PreflightError(
+  throw tooFewRows(side.target, sampled.length, k);
+}
+
+export function tooFewRows({ schema, table, column }: VectorTarget, rows: number, k: number): PreflightError {
+  return new PreflightError(
     'too_few_rows',
-    `${side.target.schema}.${side.target.table} has ${sampled.length} rows with a vector in "${side.target.column}", at least ${2 * k} are needed to tell recall@${k}.`,
+    `${schema}.${table} has ${rows} rows with a vector in "${column}", at least ${2 * k} are needed to tell recall@${k}.`,
     { step: 'tune', hint: 'A table of that size is searched exactly in no time: drop the index, or wait for rows.' },
   );
 }

@@ -4,6 +4,7 @@ import { readRecheck } from '../state/recheck.ts';
 import { findRecord, resolveMigration } from '../state/resolve.ts';
 import { undoExchange } from '../swap/undo.ts';
 import { fillOld } from './fill-old.ts';
+import { settleRebuild } from './settle-rebuild.ts';
 import { withLease } from './with-lease.ts';
 
 export interface UndoCutOverResult {
@@ -23,6 +24,7 @@ export async function undoCutOver(ctx: MigrationContext): Promise<UndoCutOverRes
   const unfinished = await readRecheck(ctx.db, ctx.runtime.stateSchema, record.id);
   if (record.active === 'old' && unfinished === undefined) return { step: 'cut-over', changed: false };
   return withLease(ctx, 'cut-over', async ({ ctx: leased, lease }) => {
+    await settleRebuild(leased, (await resolveMigration(leased)).table, 'back');
     const resolved = await resolveMigration(leased);
     await undoExchange(leased, resolved, {
       guard: (tx) => assertLease(tx, leased.runtime.stateSchema, leased.definition.id, lease.token),

@@ -6,6 +6,7 @@ import { type NewIndex, updateRecord } from '../state/records.ts';
 import type { ResolvedMigration } from '../state/resolve.ts';
 import { buildIndex } from './build-index.ts';
 import { buildPartitionedIndex } from './build-partitioned-index.ts';
+import { commentIndexSql, readIndexExtras } from './index-extras.ts';
 import { namesOfParts, readIndexTree } from './partition-index-names.ts';
 import { type PlannedIndex, planIndexes } from './plan-indexes.ts';
 import { refuseUnfilled } from './refuse-unfilled.ts';
@@ -23,13 +24,30 @@ export async function buildIndexes(ctx: MigrationContext, resolved: ResolvedMigr
   if (record.active === 'new') return record.newIndexes;
   const planned = await planIndexes(ctx, resolved);
   if (planned.some(({ record }) => record?.kind === 'ivfflat')) await refuseUnfilled(ctx, resolved.target, 'cut-over');
-  for (const index of planned) {
+  for (const plan of planned) {
+    const source = table.indexes.find(({ name }) => name === plan.name);
+    const { comment, tablespace } = await readIndexExtras(ctx.db, source?.oid);
+    const index = tablespace === undefined ? plan : placed(plan, tablespace);
     if (index.notice !== undefined) ctx.onProgress({ kind: 'notice', message: index.notice });
     await (index.partition === undefined ? buildOne(ctx, table, index) : buildOnPartitions(ctx, resolved, index));
+    for (const sql of commentIndexSql(table.schema, buildingIndexName(index.name), comment)) await ctx.db.query(sql);
   }
   const newIndexes = planned.flatMap((index) => (index.record === undefined ? [] : [index.record]));
   await updateRecord(ctx.db, ctx.runtime.stateSchema, record.id, { newIndexes });
   return newIndexes;
+}
+
+/** The index, and those of partitions, in the tablespace of the one that it takes over from. */
+function placed(index: PlannedIndex, tablespace: string): PlannedIndex {
+  const within = <T extends Pick<PlannedIndex, 'definition'>>(part: T): T => ({
+    ...part,
+    definition: { ...part.definition, tablespace },
+  });
+  const { partition } = index;
+  return {
+    ...within(index),
+    ...(partition === undefined ? {} : { partition: (oid: number) => within(partition(oid)) }),
+  };
 }
 
 async function buildOne(ctx: MigrationContext, table: TableInfo, index: PlannedIndex): Promise<void> {

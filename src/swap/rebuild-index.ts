@@ -1,6 +1,7 @@
 import { readIndexes } from '../db/catalog.ts';
 import type { PartitionIndex, TableInfo } from '../db/catalog-types.ts';
 import type { Queryable } from '../db/types.ts';
+import type { Step } from '../errors.ts';
 import { buildingIndexName } from '../sql/exchange.ts';
 import { fitIdentifier } from '../sql/identifiers.ts';
 import type { IndexDefinition } from '../sql/index-definition.ts';
@@ -8,6 +9,7 @@ import { partitionIndexName } from '../sql/partitioned-index.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import { buildIndex, dropIndexConcurrently } from './build-index.ts';
 import { buildPartitionedIndex, dropPartitionedIndex, type PartitionBuild } from './build-partitioned-index.ts';
+import { commentIndexSql } from './index-extras.ts';
 import { withBriefLocks } from './lock-table.ts';
 import { partsOf, readIndexTree, renameIndexSql } from './partition-index-names.ts';
 
@@ -19,6 +21,7 @@ export interface IndexRebuild {
   readonly memoryBytes: number | undefined;
   /** That of a partition, by its OID. */
   readonly partition: (oid: number) => Omit<PartitionBuild, 'name'>;
+  readonly comment: string | null;
   /** Drops the old one before the new one is built: for a disk that has no room for both. Not on a partitioned table. */
   readonly dropFirst: boolean;
   /** Runs in the transaction that gives the new index the name. */
@@ -27,7 +30,7 @@ export interface IndexRebuild {
 
 /** The name of the index that was, until it is dropped. */
 function retiredIndexName(index: string): string {
-  return fitIdentifier(index, '_before');
+  return fitIdentifier(index, '_reembed_before');
 }
 
 /**
@@ -43,6 +46,14 @@ export async function rebuildIndex(ctx: MigrationContext, rebuild: IndexRebuild)
   await (table.kind === 'p' ? buildParts(ctx, rebuild) : buildBeside(ctx, rebuild));
   await withBriefLocks(ctx, table, 'tune', (tx) => exchangeNames(tx, rebuild));
   await dropRetired(ctx, table, name);
+}
+
+/** Drops what a rebuild that never came to its exchange has built. */
+export async function dropUnfinished(ctx: MigrationContext, table: TableInfo, name: string, step: Step): Promise<void> {
+  const unfinished = buildingIndexName(name);
+  if (!(await readIndexes(ctx.db, [table.oid])).some((index) => index.name === unfinished)) return;
+  if (table.kind === 'p') await dropPartitionedIndex(ctx, table, unfinished, step);
+  else await dropIndexConcurrently(ctx, table.schema, unfinished);
 }
 
 /** What a rebuild leaves to do after the exchange. */
@@ -86,7 +97,7 @@ async function buildParts(ctx: MigrationContext, rebuild: IndexRebuild): Promise
 }
 
 /** Only names change hands: readers of either index do not notice. Does nothing where an unanswered COMMIT has done it. */
-async function exchangeNames(tx: Queryable, { table, name, exchanged }: IndexRebuild): Promise<void> {
+async function exchangeNames(tx: Queryable, { table, name, comment, exchanged }: IndexRebuild): Promise<void> {
   const indexes = await readIndexes(tx, [table.oid]);
   const built = indexes.find((index) => index.name === buildingIndexName(name));
   if (built === undefined) return;
@@ -101,6 +112,7 @@ async function exchangeNames(tx: Queryable, { table, name, exchanged }: IndexReb
       const before = oldParts.get(oid)?.name;
       return before === undefined ? [] : [renameIndexSql(part.schema, part.name, before)];
     }),
+    ...commentIndexSql(built.schema, name, comment),
   ];
   await tx.query(statements.join(';\n'));
   await exchanged(tx);

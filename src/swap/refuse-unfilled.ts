@@ -1,6 +1,6 @@
 import { PreflightError, type Step } from '../errors.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
-import { embeddableSql } from '../sql/pending.ts';
+import { embeddableSql, notQuarantinedSql } from '../sql/pending.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 
@@ -9,11 +9,13 @@ const FILLED = 0.9;
 
 /**
  * Refuses to build an IVFFlat index on a column that is not filled: of 1,000 vectors on lists that were learnt from none, a probe found
- * half as many neighbours as on lists that were learnt from all. Rows without text count as filled.
+ * half as many neighbours as on lists that were learnt from all. Rows without text, and those that the model refused
+ * (quarantine), will not get a vector and do not count.
  *
  * @throws PreflightError `column_unfilled`, with rows and percent
  */
 export async function refuseUnfilled(ctx: MigrationContext, target: VectorTarget, step: Step): Promise<void> {
+  const { definition } = ctx;
   const has = `t.${quoteIdentifier(target.column)} IS NOT NULL`;
   const count = async (rows: string): Promise<{ all: number; filled: number }> => {
     const found = await ctx.db.query<{ all: number; filled: number }>(
@@ -24,7 +26,9 @@ export async function refuseUnfilled(ctx: MigrationContext, target: VectorTarget
   // Texts are only read where it is not clear without them.
   const rough = await count('true');
   if (rough.filled >= FILLED * rough.all) return;
-  const { all, filled } = await count(`${has} OR COALESCE(${embeddableSql(target, 't')}, false)`);
+  const { all, filled } = await count(
+    `${has} OR (COALESCE(${embeddableSql(target, 't')}, false) AND ${notQuarantinedSql(target, 't', definition.id)})`,
+  );
   if (filled >= FILLED * all) return;
   throw new PreflightError(
     'column_unfilled',

@@ -1,19 +1,24 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Database } from '../../src/db/types.ts';
 import { readStatus } from '../../src/inspect/status.ts';
 import { verify } from '../../src/inspect/verify.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
 import { applySettings, nearestSql, quantizedOf, searchSettings } from '../../src/search/nearest.ts';
 import { searchTable } from '../../src/search/search.ts';
 import { readSearchSide } from '../../src/search/search-side.ts';
+import { textHashSql } from '../../src/sql/target.ts';
 import { findRecord, resolveMigration } from '../../src/state/resolve.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
+import { settleRebuild } from '../../src/steps/settle-rebuild.ts';
 import { tune } from '../../src/steps/tune.ts';
 import { tuneBuild } from '../../src/steps/tune-build.ts';
 import { rebuildTunedIndex } from '../../src/steps/tune-rebuild.ts';
 import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
+import { undoExpand } from '../../src/steps/undo-expand.ts';
 import { buildIndexes } from '../../src/swap/build-indexes.ts';
+import { refuseUnfilled } from '../../src/swap/refuse-unfilled.ts';
 import { seededRandom } from '../../src/vector/random.ts';
 import { type Chain, openChain } from '../helpers/chain.ts';
 
@@ -47,6 +52,21 @@ beforeAll(async () => {
 afterAll(() => chain.close());
 
 const context = (index = {}) => chain.context({ model: 'hash/64', dimensions: 64, index });
+const commentOf = async (index: string) =>
+  (await chain.db.query<{ comment: string }>(`SELECT obj_description($1::regclass) AS comment`, [index])).rows[0]
+    ?.comment;
+/** As a killed run leaves the state. */
+const leave = (how: { exchanged: boolean }) => {
+  const shape = { method: 'ivfflat', keys: 'embedding', unique: false, nullsNotDistinct: false };
+  const rebuild = {
+    index: 'segments_ann',
+    definition: { ...shape, options: { lists: '25' } },
+    dropFirst: false,
+    ...how,
+  };
+  const value = JSON.stringify(rebuild);
+  return chain.db.query(`INSERT INTO reembed.meta VALUES ('rebuild:segments-hash', $1)`, [value]);
+};
 const probesOf = async () => (await readSearchSide(context(), 'active')).index?.probes;
 const indexes = async () => {
   const { rows } = await chain.db.query<{ name: string; lists: string }>(
@@ -58,6 +78,13 @@ const indexes = async () => {
 
 describe('tune', () => {
   it('measures before 005 and keeps nothing, as there is no state', async () => {
+    // Searches by a distance that it does not have would never use it, and find everything.
+    await chain.db.query('CREATE INDEX a_l1 ON segments USING hnsw (embedding vector_l1_ops) WITH (m = 2, ef_construction = 4)');
+    expect((await readSearchSide(context({ distance: 'cosine' }), 'active')).index).toMatchObject({
+      name: 'segments_ann',
+    });
+    expect((await readSearchSide(context(), 'active')).index).toMatchObject({ name: 'segments_ann' });
+    await chain.db.query('DROP INDEX a_l1');
     const result = await tune(context(), { queryCount: 10 });
     expect(result).toMatchObject({ side: 'old', stored: false, rows: ROWS, index: { name: 'segments_ann' } });
     await expand(context());
@@ -94,7 +121,7 @@ describe('tuneBuild', () => {
       .length;
 
   it('tries every rule for lists on a copy, says what it gives for the whole, and leaves nothing behind', async () => {
-    const result = await tuneBuild(context(), { sample: 600, kind: 'ivfflat', queryCount: 20, recall: 0.8 });
+    const result = await tuneBuild(context(), { sample: 600, kind: 'ivfflat', queryCount: 10, recall: 0.8 });
     expect(result).toMatchObject({ rows: ROWS, sampleRows: 600, tried: [{ kind: 'ivfflat' }, {}, {}] });
     expect(result.tried[0]).toMatchObject({ options: { lists: '12' }, wholeOptions: { lists: '20' } });
     expect(result.tried.every(({ chosen, bytes }) => bytes > 0 && (chosen?.recall.low ?? 0) >= 0.8)).toBe(true);
@@ -123,14 +150,16 @@ describe('rebuildTunedIndex', () => {
       signal: controller.signal,
       onProgress: ({ kind }: { kind: string }) => void (kind === 'step' && controller.abort()),
     };
+    await chain.db.query(`COMMENT ON INDEX segments_ann IS 'it''s ours'`);
     await expect(rebuildTunedIndex(stopping, { lists: 10 })).rejects.toMatchObject({ name: 'InterruptedError' });
     expect(await indexes()).toEqual(['segments_ann 20']);
     expect(await rebuildTunedIndex(context())).toMatchObject({ index: 'segments_ann', options: { lists: '10' } });
     expect(await indexes()).toEqual(['segments_ann 10']);
+    expect(await commentOf('segments_ann')).toBe("it's ours");
   });
 
   it('has a valid index under the name at every moment, and forgets what was measured of the old one', async () => {
-    await tune(context(), { queryCount: 20, recall: 0.9 });
+    await tune(context(), { queryCount: 10, recall: 0.9 });
     let over = false;
     const seen = new Set<boolean>();
     const watching = (async () => {
@@ -149,30 +178,28 @@ describe('rebuildTunedIndex', () => {
     const signal = controller.signal;
     const onProgress = ({ kind }: { kind: string }) => void (kind === 'step' && controller.abort());
     const stopping = { ...context(), signal, onProgress };
+    const tooMany = rebuildTunedIndex(context(), { lists: 40_000, dropFirst: true });
+    await expect(tooMany).rejects.toMatchObject({ code: 'index_option' });
+    expect(await indexes()).toEqual(['segments_ann 12']);
     await expect(rebuildTunedIndex(stopping, { lists: 14, dropFirst: true })).rejects.toMatchObject({
       name: 'InterruptedError',
     });
     await chain.db.query('DROP INDEX segments_ann');
+    await expect(settleRebuild(context(), (await resolveMigration(context())).table, 'forth')).rejects.toMatchObject({
+      code: 'rebuild_unfinished',
+    });
     await rebuildTunedIndex(context());
     expect(await indexes()).toEqual(['segments_ann 14']);
+    expect(await commentOf('segments_ann')).toBe("it's ours");
   });
 
   it('drops what a run that was killed after the exchange has left', async () => {
-    await chain.db.query('ALTER INDEX segments_ann RENAME TO segments_ann_before');
+    await chain.db.query('ALTER INDEX segments_ann RENAME TO segments_ann_reembed_before');
     await chain.db.query(
       'CREATE INDEX segments_ann ON segments USING ivfflat (embedding vector_l2_ops) WITH (lists = 25)',
     );
-    const definition = {
-      method: 'ivfflat',
-      keys: 'embedding',
-      options: { lists: '25' },
-      unique: false,
-      nullsNotDistinct: false,
-    };
-    await chain.db.query(`INSERT INTO reembed.meta VALUES ('rebuild:segments-hash', $1)`, [
-      JSON.stringify({ index: 'segments_ann', definition, dropFirst: false, exchanged: true }),
-    ]);
-    expect(await rebuildTunedIndex(context())).toMatchObject({ finishedEarlier: true });
+    await leave({ exchanged: true });
+    expect(await rebuildTunedIndex(context())).toMatchObject({ finishedEarlier: true, options: { lists: '25' } });
     expect(await indexes()).toEqual(['segments_ann 25']);
   });
 
@@ -188,11 +215,37 @@ describe('rebuildTunedIndex', () => {
     await expect(buildIndexes(context(), await resolveMigration(context()))).rejects.toMatchObject({
       code: 'column_unfilled',
     });
+    // What the model refused for good is not waited for.
+    await chain.db.query(
+      `INSERT INTO reembed.quarantine (migration_id, key, text_hash, reason)
+       SELECT 'segments-hash', jsonb_build_array(t.id::text), ${textHashSql('text', 't')}, 'test' FROM segments t WHERE id > 650`,
+    );
+    await refuseUnfilled(context(), (await resolveMigration(context())).target, 'cut-over');
+    await chain.db.query('DELETE FROM reembed.quarantine');
     await expect(rebuildTunedIndex(context(), { m: 8 })).rejects.toMatchObject({ code: 'other_index_kind' });
   });
 });
 
+describe('a swap', () => {
+  it('embeds what came in since its catch-up before it calls the column not filled', async () => {
+    const ctx = context({ kind: 'ivfflat', lists: 10 });
+    let late = 0;
+    const query: Database['query'] = async (text, ...rest) => {
+      if (text.includes('AS filled') && late++ === 0)
+        await chain.db.query(`INSERT INTO segments SELECT n, 'late ' || n FROM generate_series(2001, 2200) n`);
+      return ctx.db.query(text, ...rest);
+    };
+    await cutOver({ ...ctx, db: { ...ctx.db, query } });
+    // Twice with texts and without, before it is embedded; once more after.
+    expect(late).toBe(3);
+    expect((await readSearchSide(ctx, 'active')).index).toMatchObject({ name: 'segments_ann', kind: 'ivfflat' });
+    await undoCutOver(chain.context({ model: 'hash/64', dimensions: 64 }, { rollback: 'accept-missing' }));
+  });
+});
+
 describe('a quantised index', () => {
+  beforeAll(() => chain.db.query('DELETE FROM segments WHERE id > 300'));
+
   const open = async () => hashProvider('hash/64');
   const ask = (index: object, exact: boolean) =>
     searchTable(context(index), { query: 'passage 90 word90', exact, providers: { new: open } });
@@ -202,9 +255,17 @@ describe('a quantised index', () => {
     async (quantization) => {
       const index = { kind: 'hnsw', quantization, distance: 'cosine' } as const;
       await fill(context(index));
+      // A rebuild of the old index that was killed just before its exchange.
+      await chain.db.query(
+        'CREATE INDEX segments_ann_reembed ON segments USING ivfflat (embedding vector_l2_ops) WITH (lists = 25)',
+      );
+      await leave({ exchanged: false });
+      await chain.db.query(`COMMENT ON INDEX segments_ann IS 'it''s the old one''s'`);
       await cutOver(context(index));
       const side = await readSearchSide(context(index), 'active');
       expect(side).toMatchObject({ side: 'new', distance: 'cosine', index: { name: 'segments_ann', quantization } });
+      expect(await commentOf('segments_ann')).toBe("it's the old one's");
+      expect((await indexes()).map((name) => name.split(' ')[0])).toEqual(['segments_ann', 'segments_ann_old']);
       const tuned = await tune(context(index), { recall: 0.9, queryCount: 20 });
       expect(tuned.chosen?.recall.low).toBeGreaterThanOrEqual(0.9);
       const [exact, found] = [await ask(index, true), await ask(index, false)];
@@ -225,4 +286,17 @@ describe('a quantised index', () => {
       });
     },
   );
+});
+
+describe('005 down', () => {
+  it('takes away what killed runs left, but not the only trace of an index that was dropped first', async () => {
+    await chain.db.query('CREATE TABLE reembed."tune_sample_segments-hash" (id bigint)');
+    await chain.db.query('ALTER INDEX segments_ann RENAME TO segments_other');
+    await leave({ exchanged: false });
+    await expect(undoExpand(context())).rejects.toMatchObject({ code: 'rebuild_unfinished' });
+    await chain.db.query('ALTER INDEX segments_other RENAME TO segments_ann');
+    await undoExpand(context());
+    const { rows } = await chain.db.query(`SELECT to_regnamespace('reembed')::text AS left`);
+    expect(rows).toEqual([{ left: null }]);
+  });
 });

@@ -17,6 +17,7 @@ export const tune = defineCommand({
   flags: (yargs) => buildFlags(measureFlags(yargs)),
   run: async (flags, cli) => {
     if (flags.build && flags.rebuild) throw usage('--build only tries, --rebuild builds: one of them at a time.');
+    refuseMixed(flags);
     return flags.build ? tryCandidates(flags, cli) : measure(flags, cli);
   },
 });
@@ -82,14 +83,20 @@ function buildFlags(yargs: ReturnType<typeof measureFlags>) {
 
 type Flags = ArgumentsCamelCase<ReturnType<typeof buildFlags> extends Argv<infer T> ? T : never>;
 
-async function measure(flags: Flags, cli: Cli): Promise<ExitCode> {
-  const { recall, k, queries, queryCount, side, dryRun, lists, m, efConstruction, dropFirst } = flags;
-  if (!flags.rebuild && (lists !== undefined || m !== undefined || efConstruction !== undefined || dropFirst)) {
+/** A flag that would say nothing is a misunderstanding. */
+function refuseMixed({ build, rebuild, sample, kind, side, dryRun, lists, m, efConstruction, dropFirst }: Flags): void {
+  if (!build && (sample !== undefined || kind !== undefined))
+    throw usage('--sample and --kind say what --build tries.');
+  if (!rebuild && (lists !== undefined || m !== undefined || efConstruction !== undefined || dropFirst)) {
     throw usage('--lists, --m, --ef-construction and --drop-first say how --rebuild builds.');
   }
-  if (flags.rebuild && (side === 'old' || dryRun)) {
-    throw usage('--rebuild builds the index that the application uses: neither --side old nor --dry-run goes with it.');
+  if (rebuild && (side !== 'active' || dryRun)) {
+    throw usage('--rebuild builds the index that the application uses: neither --side nor --dry-run goes with it.');
   }
+}
+
+async function measure(flags: Flags, cli: Cli): Promise<ExitCode> {
+  const { recall, k, queries, queryCount, side, dryRun, lists, m, efConstruction, dropFirst } = flags;
   const { tune: tuneIndex } = await import('../../steps/tune.ts');
   const { rebuildTunedIndex } = await import('../../steps/tune-rebuild.ts');
   const { rebuilt, result } = await withMigration(flags, cli, async (ctx) => {

@@ -30,6 +30,7 @@ export interface CurveJob {
 
 /** Few queries tell how far the curve has to be followed at all; they also warm what the server keeps in memory. */
 const PILOT_QUERIES = 20;
+const WORTH_TELLING_MINUTES = 2;
 /** pgvector's own settings, which a search has that sets none. */
 const PGVECTOR_DEFAULT = { ivfflat: 1, hnsw: 40 } as const;
 
@@ -42,15 +43,27 @@ export async function exactAnswers(
   const answers: ExactAnswer[] = [];
   for (const query of queries) {
     throwIfStopped(ctx, 'tune');
+    const began = performance.now();
     const exact = { ...side, index: undefined };
     const hits = await ctx.db.transaction(async (tx) => {
       await applySettings(tx, searchSettings(exact, 'exact', k));
       return nearest(tx, exact, query.vector, asked(query, k));
     });
     answers.push(exactAnswer(distancesOf(query, hits), k));
+    if (answers.length === 1) foretell(ctx, (performance.now() - began) / 1000, queries.length);
     reportShare(ctx, side.target.table, 'exact searches', answers.length, queries.length);
   }
   return answers;
+}
+
+/** Each exact search reads the whole column: who waits for hours, and has a busy server meanwhile, is told at once. */
+function foretell(ctx: MigrationContext, seconds: number, count: number): void {
+  const minutes = (seconds * count) / 60;
+  if (minutes < WORTH_TELLING_MINUTES) return;
+  ctx.onProgress({
+    kind: 'notice',
+    message: `An exact search reads the whole column in ${seconds.toFixed(1)} s: ${count} of them take about ${Math.ceil(minutes)} minutes. --query-count asks fewer.`,
+  });
 }
 
 /**

@@ -2,6 +2,7 @@ import { extname } from 'node:path';
 import { median } from '../../bench/statistics.ts';
 import type { Queryable } from '../../db/types.ts';
 import { ConfigError, messageOf } from '../../errors.ts';
+import { plural } from '../../plural.ts';
 import { type Line, readLines } from '../../providers/read-lines.ts';
 import { countPagesSql } from '../../sql/relation-size.ts';
 import { tableSql, type VectorTarget } from '../../sql/target.ts';
@@ -76,10 +77,13 @@ export async function sampleStoredVectors(
     .filter(({ vector }) => vector.some((value) => value !== 0));
 }
 
+/** A handful that all find everything would have an interval of no width. */
+const LEAST_QUERIES = 20;
+
 /**
  * The first `limit` queries of a file: JSON lines with `query` (or `text`), else a query a line.
  *
- * @throws ConfigError `queries_unreadable`, `queries_invalid`, `queries_empty`
+ * @throws ConfigError `queries_unreadable`, `queries_invalid`, `queries_few`
  */
 export async function readQueryTexts(path: string, limit: number): Promise<string[]> {
   const texts: string[] = [];
@@ -93,8 +97,11 @@ export async function readQueryTexts(path: string, limit: number): Promise<strin
     if (cause instanceof ConfigError) throw cause;
     throw queriesError('queries_unreadable', `The queries ${path} cannot be read: ${messageOf(cause)}.`, cause);
   }
-  if (texts.length > 0) return texts;
-  throw queriesError('queries_empty', `The file ${path} holds no query, at least one was expected.`);
+  if (texts.length >= Math.min(limit, LEAST_QUERIES)) return texts;
+  throw queriesError(
+    'queries_few',
+    `The file ${path} holds ${texts.length} ${plural(texts.length, 'query', 'queries')}, at least ${LEAST_QUERIES} were expected.`,
+  );
 }
 
 function queryOf(path: string, line: Line): string {

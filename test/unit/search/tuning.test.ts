@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
   type CurvePoint,
@@ -7,6 +9,35 @@ import {
   smallestReaching,
 } from '../../../src/search/tuning/choose-setting.ts';
 import { exactAnswer, recallAt } from '../../../src/search/tuning/recall-at.ts';
+import { readQueryTexts } from '../../../src/search/tuning/tuning-queries.ts';
+import { temporaryDirectory } from '../models/temporary-directory.ts';
+
+describe('the file of queries', () => {
+  const asked = Array.from({ length: 25 }, (_, i) => `how do I ask for ${i}?`);
+  const written = async (name: string, lines: readonly string[]): Promise<string> => {
+    const path = join(await temporaryDirectory(), name);
+    await writeFile(path, lines.join('\n'));
+    return path;
+  };
+
+  test('is a query a line, or JSON lines with it, and no more than are wanted are read', async () => {
+    expect(await readQueryTexts(await written('asked.txt', ['', ...asked]), 200)).toEqual(asked);
+    const json = asked.map((query, i) => JSON.stringify(i % 2 === 0 ? { query } : { text: query, slice: 'a' }));
+    expect(await readQueryTexts(await written('asked.jsonl', json), 22)).toEqual(asked.slice(0, 22));
+  });
+
+  test('tells what is wrong with it', async () => {
+    const code = async (name: string, lines: readonly string[]) =>
+      readQueryTexts(await written(name, lines), 200).catch((error: { code: string; message: string }) => error);
+    expect(await code('few.txt', asked.slice(0, 3))).toMatchObject({
+      code: 'queries_few',
+      message: expect.stringMatching(/few\.txt holds 3 queries, at least 20 were expected\.$/),
+    });
+    expect(await code('none.jsonl', ['{"question":"?"}'])).toMatchObject({ code: 'queries_invalid' });
+    expect(await code('bad.jsonl', ['{'])).toMatchObject({ code: 'queries_invalid' });
+    await expect(readQueryTexts('/nonexistent', 200)).rejects.toMatchObject({ code: 'queries_unreadable' });
+  });
+});
 
 const point = (setting: number, low: number, mean = low + 0.02): CurvePoint => ({
   setting,
