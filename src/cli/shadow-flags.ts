@@ -19,6 +19,10 @@ export function shadowFlags<T>(yargs: Argv<T>) {
         coerce: amount('min-overlap', 0, 1),
         describe: 'The overlap that --from-shadow and --monitor must reach',
       })
+      .check(({ 'min-overlap': least, 'from-shadow': fromShadow, monitor }) => {
+        if (least === undefined || fromShadow === true || monitor !== undefined) return true;
+        throw new Error('--min-overlap asks something of --from-shadow or --monitor, neither is given');
+      })
       .conflicts('from-shadow', ['monitor', 'queries', 'known-item', 'pairs', 'threshold', 'output'])
       .conflicts('monitor', ['known-item', 'pairs', 'threshold', 'output'])
   );

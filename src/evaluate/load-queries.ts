@@ -52,7 +52,7 @@ export async function loadQueries(
     queries,
     counts: {
       ...NOTHING_LEFT_OUT,
-      source: isFile ? source.file : 'queries of the caller',
+      source: nameOfSource(source, columns[0].target),
       found: found.length,
       used: queries.length,
       labelled: queries.filter(({ grades }) => grades !== undefined).length,
@@ -60,6 +60,17 @@ export async function loadQueries(
       unknownKeys,
     },
   };
+}
+
+/** As the report names it. */
+export function nameOfSource(source: QuerySource, target: Pick<ComparedColumn['target'], 'text'>): string {
+  if ('file' in source) return source.file;
+  if (!('knownItem' in source)) return 'queries of the caller';
+  return asksForText(source.knownItem, target) ? 'first sentences of the text' : `known items of ${source.knownItem}`;
+}
+
+function asksForText(item: string, { text }: Pick<ComparedColumn['target'], 'text'>): boolean {
+  return item === 'text' || item === text;
 }
 
 /** Every query with the same chance; the order of the file is kept. */
@@ -149,7 +160,7 @@ async function loadKnownItems(
   { sample = KNOWN_ITEMS, seed }: LoadOptions,
 ): Promise<LoadedQueries> {
   const { target } = columns[0];
-  const isText = item === 'text' || item === target.text;
+  const isText = asksForText(item, target);
   const sql = isText ? firstSentenceSql(target) : columnItemSql(await existingColumn(ctx, target, item));
   const { rows } = await ctx.db.query<{ query: string; left_out: number } & Record<string, unknown>>(
     knownItemsSql(columns, sql),
@@ -163,7 +174,7 @@ async function loadKnownItems(
   const ambiguous = rows[0]?.left_out ?? 0;
   if (items.size === 0) throw noItems(target.table, item);
   const queries = [...items].map(([query, grades]) => ({ query, grades }));
-  const source = isText ? 'first sentences of the text' : `known items of ${item}`;
+  const source = nameOfSource({ knownItem: item }, target);
   const counts = { found: items.size, used: items.size, labelled: items.size };
   return { queries, counts: { ...NOTHING_LEFT_OUT, ...counts, source, ambiguous } };
 }

@@ -8,12 +8,14 @@ import { checkBlocks, comparisonBlocks, exampleBlocks, sideBlocks, signed, slice
 export function verdictSentence(result: EvaluationResult): string {
   const comparison = result.comparisons.at(-1);
   const difference = comparison?.recallAt10;
+  const failed = result.checks.filter(({ level }) => level === 'fail').length;
   if (comparison === undefined || difference === undefined) {
+    if (failed > 0)
+      return `NO-GO: ${count(failed, 'check')} ${plural(failed, 'fails', 'fail')}, and no query says which rows answer it.`;
     return 'INCONCLUSIVE: no query says which rows answer it, so that only the agreement of both sides was measured.';
   }
   const name = result.verdict.toUpperCase();
   const change = `Recall@10 changes by ${signed(difference.mean)}, with 95% confidence by ${signed(difference.low)} to ${signed(difference.high)}`;
-  const failed = result.checks.filter(({ level }) => level === 'fail').length;
   if (result.verdict !== comparison.verdict)
     return `${name}: ${change}, but ${count(failed, 'check')} ${plural(failed, 'fails', 'fail')}.`;
   return `${name}: ${change}; ${reasonOf(comparison)}.`;

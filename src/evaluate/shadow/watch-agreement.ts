@@ -50,6 +50,7 @@ async function askBoth(
     stateSchema: ctx.runtime.stateSchema,
     sample: 1,
     queryText: true,
+    onNotice: (message) => ctx.onProgress({ kind: 'warning', message }),
     ask: (side, { query }) => ask(query, side),
   });
   const minutes = Math.round(durationMs / 6000) / 10;

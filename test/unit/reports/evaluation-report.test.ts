@@ -19,6 +19,7 @@ function side(name: string): EvaluationResult['sides'][number] {
     column: `embedding_${name}`,
     model: { provider: 'hash', name: `hash/${name}`, dimensions: 16, fingerprint: 'f' },
     exact: { metrics: METRICS, latency: { p50: 1, p95: 2 } },
+    reranker: undefined,
     throughIndex: undefined,
   };
 }
@@ -46,7 +47,7 @@ function result(changes: Partial<EvaluationResult> = {}): EvaluationResult {
     verdict: 'inconclusive',
     criterion: COMPARISON.criterion,
     queries: { source: 'q.jsonl', found: 150, used: 120, labelled: 120, withoutRow: 30, unknownKeys: 2, ambiguous: 0 },
-    rows: { total: 1000, withText: 990, sides: [1000, 600], common: 600, restricted: true },
+    rows: { total: 1000, sides: [1000, 600], common: 600, restricted: true },
     k: 10,
     sides: [side('old'), side('new')],
     comparisons: [COMPARISON],
