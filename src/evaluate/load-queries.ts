@@ -29,7 +29,7 @@ export interface LoadOptions {
 const KNOWN_ITEMS = 500;
 /** A value that more rows share is a category, not an item. */
 const MAX_SHARED = 10;
-const NOTHING_LEFT_OUT = { withoutRow: 0, unknownKeys: 0, ambiguous: 0 };
+const NOTHING_LEFT_OUT = { repeated: 0, withoutRow: 0, unknownKeys: 0, ambiguous: 0 };
 
 /**
  * The queries with the keys as the table writes them. Relevant rows without a vector on some side are taken out, and queries that lose
@@ -46,7 +46,8 @@ export async function loadQueries(
   if ('knownItem' in source) return loadKnownItems(ctx, source.knownItem, columns, options);
   const isFile = 'file' in source;
   const found = isFile ? await readQueries(source.file, columns[0].target.key.length) : source.queries;
-  const drawn = drawQueries(found, options);
+  const distinct = [...new Map(found.map((each) => [JSON.stringify(each), each])).values()];
+  const drawn = drawQueries(distinct, options);
   const { queries, unknownKeys } = await labelQueries(ctx, drawn, columns);
   return {
     queries,
@@ -54,6 +55,7 @@ export async function loadQueries(
       ...NOTHING_LEFT_OUT,
       source: nameOfSource(source, columns[0].target),
       found: found.length,
+      repeated: found.length - distinct.length,
       used: queries.length,
       labelled: queries.filter(({ grades }) => grades !== undefined).length,
       withoutRow: drawn.length - queries.length,

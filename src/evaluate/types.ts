@@ -63,6 +63,8 @@ export interface QueryCounts {
   readonly labelled: number;
   /** Left out: every relevant row is missing on one side. */
   readonly withoutRow: number;
+  /** Lines that stood there before, word for word: asked again they are no more evidence. */
+  readonly repeated: number;
   /** Keys that the table does not have. */
   readonly unknownKeys: number;
   /** Known items that stand in more rows than ten. */

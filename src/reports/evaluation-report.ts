@@ -47,8 +47,8 @@ export function evaluationBlocks(result: EvaluationResult): Block[] {
 
 /** Which rows and queries took part, and what was left out. */
 export function whatWasAsked({ queries, rows, sides, seed }: EvaluationResult): string[] {
-  const { labelled, used, found, withoutRow, unknownKeys, ambiguous } = queries;
-  const sampled = used + withoutRow < found ? `, drawn from ${number(found)}` : '';
+  const { labelled, used, found, repeated, withoutRow, unknownKeys, ambiguous } = queries;
+  const sampled = used + withoutRow + repeated < found ? `, drawn from ${number(found)}` : '';
   const known = labelled === used ? 'all with known answers' : `${number(labelled)} with known answers`;
   const items = [`${count(used, 'query', 'queries')} (${queries.source}), ${known}${sampled}; seed ${seed}`];
   const columns = [...new Set(sides.map(({ column }) => column))];
@@ -58,6 +58,7 @@ export function whatWasAsked({ queries, rows, sides, seed }: EvaluationResult): 
       `only the ${count(rows.common, 'row')} that every side has a vector for were searched (${each}, ${count(rows.total, 'row')} in all): both sides see the same rows`,
     );
   } else items.push(`${count(rows.common, 'row')} with both vectors`);
+  if (repeated > 0) items.push(`${count(repeated, 'repeated line')} left out`);
   if (withoutRow > 0)
     items.push(`${count(withoutRow, 'query', 'queries')} left out: no relevant row has a vector on every side`);
   if (unknownKeys > 0) items.push(`${count(unknownKeys, 'relevant key')} not found in the table`);

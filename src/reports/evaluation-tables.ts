@@ -100,6 +100,12 @@ export function sliceBlocks({ comparisons }: EvaluationResult): Block[] {
 
 const QUERY_WIDTH = 70;
 
+/** A query may hold line breaks, which would end the table's row, and what a terminal takes for commands. */
+function oneLine(text: string, width: number): string {
+  const plain = text.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
+  return plain.length > width ? `${plain.slice(0, width - 1)}…` : plain;
+}
+
 /** Queries to look at. */
 export function exampleBlocks({ examples, k }: EvaluationResult): Block[] {
   if (examples.length === 0) return [];
@@ -108,7 +114,7 @@ export function exampleBlocks({ examples, k }: EvaluationResult): Block[] {
     change,
     rank(fromRank),
     rank(toRank),
-    query.length > QUERY_WIDTH ? `${query.slice(0, QUERY_WIDTH - 1)}…` : query,
+    oneLine(query, QUERY_WIDTH),
   ]);
   return [
     { kind: 'heading', text: 'Queries that moved most (rank of the first relevant row)' },

@@ -1,4 +1,4 @@
-import { number } from '../../amounts.ts';
+import { count, number } from '../../amounts.ts';
 import { othersOf } from '../../vector/cosine-matrix.ts';
 import { type MatchedThreshold, type SimilaritiesByQuery, thresholdMatcher } from '../../vector/match-threshold.ts';
 import type { EvaluationCheck } from '../types.ts';
@@ -90,11 +90,12 @@ function unknownThreshold(
 
 function tooFewQueries(thresholds: readonly number[], { old, by }: Matched): EvaluationCheck {
   const asked = thresholds.map(shortNumber).join(', ');
-  const what = by === 'hits' ? 'queries' : 'rows';
+  const there =
+    by === 'hits' ? count(old.length, 'query was', 'queries were') : count(old.length, 'row was', 'rows were');
   return {
     code: 'threshold',
     level: 'warn',
-    message: `No threshold is suggested for ${asked}: there are ${number(old.length)} ${what}, expected at least ${MIN_ROWS}.`,
+    message: `No threshold is suggested for ${asked}: ${there} there, expected at least ${MIN_ROWS}.`,
     values: { old: asked, new: null, low: null, high: null, matchedBy: by },
   };
 }
