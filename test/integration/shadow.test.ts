@@ -17,7 +17,7 @@ import { monitor } from '../../src/steps/monitor.ts';
 import { overlapAt, rankBiasedOverlap } from '../../src/vector/rank-agreement.ts';
 import { type ManualBed, openManualBed } from '../helpers/manual-bed.ts';
 
-const ROWS = 120;
+const ROWS = 80;
 const ID = 'segments-hash';
 const ROLE = `shadow_${randomBytes(4).toString('hex')}`;
 const seed = 42;

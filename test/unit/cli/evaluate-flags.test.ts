@@ -4,6 +4,7 @@ import { parseArguments } from '../../../src/cli/parse-arguments.ts';
 test.each([
   [['--min-overlap', '0.4'], '--min-overlap asks something of --from-shadow or --monitor, neither is given'],
   [['--from-shadow', '--min-overlap', '4'], '--min-overlap is "4", expected a number from 0 to 1'],
+  [['--from-shadow', '--tolerance', '0.1'], 'tolerance'],
   [['--queries', 'q.txt', '--known-item', 'title'], 'known-item'],
 ])('evaluate %j is refused with a sentence', async (args, message) => {
   await expect(parseArguments(['evaluate', ...args], '0')).rejects.toMatchObject({
