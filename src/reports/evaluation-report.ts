@@ -15,7 +15,9 @@ export function verdictSentence(result: EvaluationResult): string {
     return 'INCONCLUSIVE: no query says which rows answer it, so that only the agreement of both sides was measured.';
   }
   const name = result.verdict.toUpperCase();
-  const change = `Recall@10 changes by ${signed(difference.mean)}, with 95% confidence by ${signed(difference.low)} to ${signed(difference.high)}`;
+  const reranker = result.sides.at(-1)?.reranker;
+  const measure = reranker === undefined ? 'Recall@10' : `Recall@10 behind the reranker ${reranker.name}`;
+  const change = `${measure} changes by ${signed(difference.mean)}, with 95% confidence by ${signed(difference.low)} to ${signed(difference.high)}`;
   if (result.verdict !== comparison.verdict)
     return `${name}: ${change}, but ${count(failed, 'check')} ${plural(failed, 'fails', 'fail')}.`;
   return `${name}: ${change}; ${reasonOf(comparison)}.`;

@@ -28,12 +28,13 @@ export function sideBlocks({ sides, k, queries }: EvaluationResult): Block[] {
   ];
 }
 
-function sideLine({ name, column, model, throughIndex }: SideResult): string {
+function sideLine({ name, column, model, reranker, throughIndex }: SideResult): string {
+  const behind = reranker === undefined ? '' : `; its first ${reranker.topK} hits put in order by ${reranker.name}`;
   const through =
     throughIndex === undefined
       ? ''
       : `; ${throughIndex.index.name} finds ${(100 * throughIndex.ofExact).toFixed(1)}% of the exact first ten`;
-  return `${name}: ${column}, ${model.name} (${model.provider}, ${model.dimensions} dimensions)${through}`;
+  return `${name}: ${column}, ${model.name} (${model.provider}, ${model.dimensions} dimensions)${through}${behind}`;
 }
 
 function measureCells({ metrics, latency }: SearchMeasures, withK: boolean): string[] {

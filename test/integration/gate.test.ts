@@ -6,6 +6,7 @@ import type { MigrationInput } from '../../src/config/define-migration.ts';
 import { loadRuntimeSettings } from '../../src/config/runtime.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
 import type { Reranker } from '../../src/providers/reranker.ts';
+import { evaluationText } from '../../src/reports/evaluation-report.ts';
 import { textArrayLiteral } from '../../src/sql/array-literal.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
 import { evaluate } from '../../src/steps/evaluate.ts';
@@ -101,6 +102,7 @@ describe('a key of two columns, and a reranker that knows the answers', () => {
       queries: { labelled: ROWS, unknownKeys: 0 },
       comparisons: [{ to: 'new' }, { to: 'new, reranked', verdict: 'go' }],
     });
+    expect(evaluationText(result)).toMatch(/^GO: Recall@10 behind the reranker knows changes by \+0\.9/);
     expect(result.comparisons[0]?.verdict).not.toBe('go');
     expect(result.sides[2]).toMatchObject({ reranker: { name: 'knows' }, exact: { metrics: { recallAt1: 1 } } });
     // What says nothing of quality does not take its place.
