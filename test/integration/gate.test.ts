@@ -136,5 +136,9 @@ describe('a key of two columns, and a reranker that knows the answers', () => {
     }));
     const found = await evaluate(chain.context(TWO), { queries: { queries: exact }, checks: false });
     expect(found.sides.map(({ exact: { metrics } }) => metrics?.recallAt1)).toEqual([1, 1]);
+    // A vector of another model stands in the column, in a row that the old side does not have: nobody finds it.
+    await chain.db.query('UPDATE segments SET embedding = NULL, embedding_384_model = 99 WHERE n = 1');
+    const without = await evaluate(chain.context(TWO), { queries: { queries: exact }, checks: false });
+    expect(without.rows).toMatchObject({ sides: [ROWS - 1, ROWS - 1], common: ROWS - 1, restricted: true });
   });
 });
