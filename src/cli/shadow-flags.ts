@@ -2,6 +2,8 @@ import type { Argv } from 'yargs';
 import { amount } from './amount.ts';
 import { duration } from './duration.ts';
 
+const OF_A_VERDICT = ['known-item', 'sample', 'tolerance', 'min-gain', 'pairs', 'pair-limit', 'threshold', 'output'];
+
 /** What `evaluate` takes about the shadow's log, and about a monitor. */
 export function shadowFlags<T>(yargs: Argv<T>) {
   const text = { type: 'string', requiresArg: true } as const;
@@ -19,7 +21,11 @@ export function shadowFlags<T>(yargs: Argv<T>) {
         coerce: amount('min-overlap', 0, 1),
         describe: 'The overlap that --from-shadow and --monitor must reach',
       })
-      .conflicts('from-shadow', ['monitor', 'queries', 'known-item', 'pairs', 'threshold', 'output'])
-      .conflicts('monitor', ['known-item', 'pairs', 'threshold', 'output'])
+      .check(({ 'min-overlap': least, 'from-shadow': fromShadow, monitor }) => {
+        if (least === undefined || fromShadow === true || monitor !== undefined) return true;
+        throw new Error('--min-overlap asks something of --from-shadow or --monitor, neither is given');
+      })
+      .conflicts('from-shadow', ['monitor', 'queries', ...OF_A_VERDICT])
+      .conflicts('monitor', OF_A_VERDICT)
   );
 }

@@ -1,5 +1,5 @@
 import type { Queryable } from '../db/types.ts';
-import { type ComparedColumn, countCommonSql } from '../sql/evaluation.ts';
+import { type ComparedColumn, countCommonSql, hasVectorsSql } from '../sql/evaluation.ts';
 import type { RowCounts } from './types.ts';
 
 /** Counts by reading the whole table. */
@@ -10,11 +10,16 @@ export async function countRows(db: Queryable, columns: readonly ComparedColumn[
   const common = row?.both ?? 0;
   return {
     total: row?.total ?? 0,
-    withText: row?.withText ?? 0,
     sides,
     common,
-    restricted: sides.some((count) => count > common),
+    restricted: (row?.withVector ?? 0) > common,
   };
+}
+
+/** Whether a column holds a vector, without counting. */
+export async function hasVectors(db: Queryable, { target }: ComparedColumn): Promise<boolean> {
+  const { rows } = await db.query<{ found: boolean }>(hasVectorsSql(target));
+  return rows[0]?.found === true;
 }
 
 /** The database's clock to the microsecond, in ISO 8601: what is written later counts as a change since. */

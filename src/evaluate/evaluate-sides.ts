@@ -36,12 +36,14 @@ export interface EvaluateSidesOptions {
   readonly reranker?: SideReranker | undefined;
   /** What the quick checks look at, false for none; a check that fails stands against a GO. */
   readonly checks?: Omit<CheckOptions, 'providers' | 'seed' | 'hits'> | false | undefined;
-  /** Keeps the verdict in the state, for the gate and `status` (true). */
+  /** Keeps a verdict that labelled queries or a failed check gave in the state, for the gate and `status` (true). */
   readonly store?: boolean;
 }
 
 const DEFAULT_K = 10;
 const DEFAULT_SEED = 1;
+/** Hits of a query that thresholds are moved by, however deep the search goes. */
+const THRESHOLD_HITS = 10;
 
 /**
  * Answers the same queries by the old vectors and by the new ones, each query embedded by its own model, and says whether the new ones
@@ -51,7 +53,9 @@ const DEFAULT_SEED = 1;
  */
 export async function evaluateSides(ctx: MigrationContext, options: EvaluateSidesOptions): Promise<EvaluationResult> {
   const result = await retryAfterSwap(() => evaluateInOneState(ctx, options));
-  if (options.store !== false) await storeResult(ctx, result);
+  // Agreement alone decides nothing, and must not take the place of what did.
+  const decides = result.queries.labelled > 0 || result.verdict !== 'inconclusive';
+  if (options.store !== false && decides) await storeResult(ctx, result);
   return result;
 }
 
@@ -107,7 +111,9 @@ async function runAllChecks(
 ): Promise<readonly EvaluationCheck[]> {
   if (checks === false) return [];
   const similarities = (name: 'old' | 'new') =>
-    measured.find((side) => side.name === name && side.distance === 'cosine')?.answers.map(({ scores }) => scores);
+    measured
+      .find((side) => side.name === name && side.distance === 'cosine')
+      ?.answers.map(({ scores }) => scores.slice(0, THRESHOLD_HITS));
   const [old, fresh] = [similarities('old'), similarities('new')];
   const hits = old === undefined || fresh === undefined ? undefined : { old, new: fresh };
   return runChecks(ctx, { ...checks, providers, seed, hits });

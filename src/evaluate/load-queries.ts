@@ -29,7 +29,7 @@ export interface LoadOptions {
 const KNOWN_ITEMS = 500;
 /** A value that more rows share is a category, not an item. */
 const MAX_SHARED = 10;
-const NOTHING_LEFT_OUT = { withoutRow: 0, unknownKeys: 0, ambiguous: 0 };
+const NOTHING_LEFT_OUT = { repeated: 0, withoutRow: 0, unknownKeys: 0, ambiguous: 0 };
 
 /**
  * The queries with the keys as the table writes them. Relevant rows without a vector on some side are taken out, and queries that lose
@@ -46,20 +46,33 @@ export async function loadQueries(
   if ('knownItem' in source) return loadKnownItems(ctx, source.knownItem, columns, options);
   const isFile = 'file' in source;
   const found = isFile ? await readQueries(source.file, columns[0].target.key.length) : source.queries;
-  const drawn = drawQueries(found, options);
+  const distinct = [...new Map(found.map((each) => [JSON.stringify(each), each])).values()];
+  const drawn = drawQueries(distinct, options);
   const { queries, unknownKeys } = await labelQueries(ctx, drawn, columns);
   return {
     queries,
     counts: {
       ...NOTHING_LEFT_OUT,
-      source: isFile ? source.file : 'queries of the caller',
+      source: nameOfSource(source, columns[0].target),
       found: found.length,
+      repeated: found.length - distinct.length,
       used: queries.length,
       labelled: queries.filter(({ grades }) => grades !== undefined).length,
       withoutRow: drawn.length - queries.length,
       unknownKeys,
     },
   };
+}
+
+/** As the report names it. */
+export function nameOfSource(source: QuerySource, target: Pick<ComparedColumn['target'], 'text'>): string {
+  if ('file' in source) return source.file;
+  if (!('knownItem' in source)) return 'queries of the caller';
+  return asksForText(source.knownItem, target) ? 'first sentences of the text' : `known items of ${source.knownItem}`;
+}
+
+function asksForText(item: string, { text }: Pick<ComparedColumn['target'], 'text'>): boolean {
+  return item === 'text' || item === text;
 }
 
 /** Every query with the same chance; the order of the file is kept. */
@@ -149,7 +162,7 @@ async function loadKnownItems(
   { sample = KNOWN_ITEMS, seed }: LoadOptions,
 ): Promise<LoadedQueries> {
   const { target } = columns[0];
-  const isText = item === 'text' || item === target.text;
+  const isText = asksForText(item, target);
   const sql = isText ? firstSentenceSql(target) : columnItemSql(await existingColumn(ctx, target, item));
   const { rows } = await ctx.db.query<{ query: string; left_out: number } & Record<string, unknown>>(
     knownItemsSql(columns, sql),
@@ -163,7 +176,7 @@ async function loadKnownItems(
   const ambiguous = rows[0]?.left_out ?? 0;
   if (items.size === 0) throw noItems(target.table, item);
   const queries = [...items].map(([query, grades]) => ({ query, grades }));
-  const source = isText ? 'first sentences of the text' : `known items of ${item}`;
+  const source = nameOfSource({ knownItem: item }, target);
   const counts = { found: items.size, used: items.size, labelled: items.size };
   return { queries, counts: { ...NOTHING_LEFT_OUT, ...counts, source, ambiguous } };
 }

@@ -68,6 +68,7 @@ async function measureSide(
       name,
       column: search.target.column,
       model: { provider, name: model.name, dimensions, fingerprint: fingerprintHash({ ...model }) },
+      reranker: reranker && { name: reranker.model.model.name, topK: reranker.topK },
       exact: measuresOf(exact, scores),
       throughIndex: await measureIndex(ctx, side, run, exact, options),
     },

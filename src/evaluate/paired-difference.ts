@@ -15,6 +15,13 @@ export interface PairedDifference {
 }
 
 const RESAMPLES = 10_000;
+const MIN_RESAMPLES = 1_000;
+/** Draws of single queries: beyond it resamples become fewer, so that thousands of queries do not hold the process for minutes. */
+const MAX_DRAWS = 20_000_000;
+
+function resamplesFor(queries: number): number {
+  return Math.round(Math.min(RESAMPLES, Math.max(MIN_RESAMPLES, MAX_DRAWS / queries)));
+}
 
 /**
  * Compares two sides query by query. The seed decides the draw, the order of the queries nothing.
@@ -28,7 +35,7 @@ const RESAMPLES = 10_000;
 export function comparePaired(
   differences: readonly number[],
   seed: number,
-  resamples: number = RESAMPLES,
+  resamples: number = resamplesFor(differences.length),
 ): PairedDifference {
   // In order of size, so that the same queries in another order are drawn alike.
   const sorted = Float64Array.from(differences).sort();

@@ -19,7 +19,9 @@ export async function reportOf(ctx: MigrationContext, result: EvaluationResult):
   const { examples: _texts, ...report } = result;
   const record = await findRecord(ctx);
   const made: Made = { oldModel: ctx.definition.from ?? null, newModelId: record?.modelId ?? null };
-  return { ...report, made, summary: toldVerdict(result.verdict, result) };
+  const { recallAt10 } = result.comparisons.at(-1) ?? {};
+  const { reranker } = result.sides.at(-1) ?? {};
+  return { ...report, made, summary: toldVerdict(result.verdict, { recallAt10, reranker }) };
 }
 
 const differenceSchema = z.object({
@@ -32,6 +34,9 @@ const differenceSchema = z.object({
 const storedSchema = z.object({
   rows: z.object({ common: z.number() }),
   checks: z.array(z.object({ level: z.enum(['info', 'warn', 'fail']) })),
+  queries: z.object({ source: z.string() }),
+  // In one order, though nothing is compared with the first side.
+  sides: z.array(z.object({ reranker: z.object({ name: z.string() }).optional() })),
   comparisons: z.array(z.object({ recallAt10: differenceSchema.optional() })),
   made: z.object({
     oldModel: z.object({ provider: z.string(), model: z.string(), dimensions: z.number() }).nullable(),
@@ -55,7 +60,19 @@ export async function readEvaluation(ctx: MigrationContext): Promise<LastEvaluat
   return { at: stored.at, verdict: stored.verdict, report: report.data };
 }
 
-/** What the same numbers say to another tolerance. */
-export function decideAgain({ report }: LastEvaluation, criterion: Criterion): Verdict {
-  return heedChecks(decide(report.comparisons.at(-1)?.recallAt10, criterion).verdict, report.checks);
+/** What the same numbers say to another tolerance, and which of them that were. */
+export interface DecidedAgain {
+  readonly verdict: Verdict;
+  readonly recallAt10: z.infer<typeof differenceSchema> | undefined;
+  readonly reranker: { readonly name: string } | undefined;
+}
+
+/** @param reranks whether the new vectors will be served behind a reranker: else what was measured behind one says nothing of them */
+export function decideAgain({ report }: LastEvaluation, criterion: Criterion, reranks: boolean): DecidedAgain {
+  const measured = report.comparisons.map(({ recallAt10 }, i) => ({
+    recallAt10,
+    reranker: report.sides[i + 1]?.reranker,
+  }));
+  const { recallAt10, reranker } = measured.filter((each) => reranks || each.reranker === undefined).at(-1) ?? {};
+  return { verdict: heedChecks(decide(recallAt10, criterion).verdict, report.checks), recallAt10, reranker };
 }

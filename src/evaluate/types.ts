@@ -63,6 +63,8 @@ export interface QueryCounts {
   readonly labelled: number;
   /** Left out: every relevant row is missing on one side. */
   readonly withoutRow: number;
+  /** Lines that stood there before, word for word: asked again they are no more evidence. */
+  readonly repeated: number;
   /** Keys that the table does not have. */
   readonly unknownKeys: number;
   /** Known items that stand in more rows than ten. */
@@ -71,13 +73,11 @@ export interface QueryCounts {
 
 export interface RowCounts {
   readonly total: number;
-  /** With text that can be embedded. */
-  readonly withText: number;
   /** Rows with a vector, column by column in the order of the sides. */
   readonly sides: readonly number[];
   /** Rows with a vector on every side: what was searched. */
   readonly common: number;
-  /** Whether a row that one side has was left out. */
+  /** Whether a row with a vector was left out: one side has none, or one of another model or of another text. */
   readonly restricted: boolean;
 }
 
@@ -86,6 +86,8 @@ export interface SideResult {
   readonly name: string;
   readonly column: string;
   readonly model: SideModel;
+  /** What puts its first hits in order; undefined without. */
+  readonly reranker: { readonly name: string; readonly topK: number } | undefined;
   readonly exact: SearchMeasures;
   /** Undefined without an index, behind a reranker, and where too many rows were left out for it to be fair. */
   readonly throughIndex: (SearchMeasures & IndexMeasures) | undefined;

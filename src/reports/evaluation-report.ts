@@ -8,12 +8,16 @@ import { checkBlocks, comparisonBlocks, exampleBlocks, sideBlocks, signed, slice
 export function verdictSentence(result: EvaluationResult): string {
   const comparison = result.comparisons.at(-1);
   const difference = comparison?.recallAt10;
+  const failed = result.checks.filter(({ level }) => level === 'fail').length;
   if (comparison === undefined || difference === undefined) {
+    if (failed > 0)
+      return `NO-GO: ${count(failed, 'check')} ${plural(failed, 'fails', 'fail')}, and no query says which rows answer it.`;
     return 'INCONCLUSIVE: no query says which rows answer it, so that only the agreement of both sides was measured.';
   }
   const name = result.verdict.toUpperCase();
-  const change = `Recall@10 changes by ${signed(difference.mean)}, with 95% confidence by ${signed(difference.low)} to ${signed(difference.high)}`;
-  const failed = result.checks.filter(({ level }) => level === 'fail').length;
+  const reranker = result.sides.at(-1)?.reranker;
+  const measure = reranker === undefined ? 'Recall@10' : `Recall@10 behind the reranker ${reranker.name}`;
+  const change = `${measure} changes by ${signed(difference.mean)}, with 95% confidence by ${signed(difference.low)} to ${signed(difference.high)}`;
   if (result.verdict !== comparison.verdict)
     return `${name}: ${change}, but ${count(failed, 'check')} ${plural(failed, 'fails', 'fail')}.`;
   return `${name}: ${change}; ${reasonOf(comparison)}.`;
@@ -45,8 +49,8 @@ export function evaluationBlocks(result: EvaluationResult): Block[] {
 
 /** Which rows and queries took part, and what was left out. */
 export function whatWasAsked({ queries, rows, sides, seed }: EvaluationResult): string[] {
-  const { labelled, used, found, withoutRow, unknownKeys, ambiguous } = queries;
-  const sampled = used + withoutRow < found ? `, drawn from ${number(found)}` : '';
+  const { labelled, used, found, repeated, withoutRow, unknownKeys, ambiguous } = queries;
+  const sampled = used + withoutRow + repeated < found ? `, drawn from ${number(found)}` : '';
   const known = labelled === used ? 'all with known answers' : `${number(labelled)} with known answers`;
   const items = [`${count(used, 'query', 'queries')} (${queries.source}), ${known}${sampled}; seed ${seed}`];
   const columns = [...new Set(sides.map(({ column }) => column))];
@@ -56,6 +60,7 @@ export function whatWasAsked({ queries, rows, sides, seed }: EvaluationResult): 
       `only the ${count(rows.common, 'row')} that every side has a vector for were searched (${each}, ${count(rows.total, 'row')} in all): both sides see the same rows`,
     );
   } else items.push(`${count(rows.common, 'row')} with both vectors`);
+  if (repeated > 0) items.push(`${count(repeated, 'repeated line')} left out`);
   if (withoutRow > 0)
     items.push(`${count(withoutRow, 'query', 'queries')} left out: no relevant row has a vector on every side`);
   if (unknownKeys > 0) items.push(`${count(unknownKeys, 'relevant key')} not found in the table`);

@@ -28,12 +28,13 @@ export function sideBlocks({ sides, k, queries }: EvaluationResult): Block[] {
   ];
 }
 
-function sideLine({ name, column, model, throughIndex }: SideResult): string {
+function sideLine({ name, column, model, reranker, throughIndex }: SideResult): string {
+  const behind = reranker === undefined ? '' : `; its first ${reranker.topK} hits put in order by ${reranker.name}`;
   const through =
     throughIndex === undefined
       ? ''
       : `; ${throughIndex.index.name} finds ${(100 * throughIndex.ofExact).toFixed(1)}% of the exact first ten`;
-  return `${name}: ${column}, ${model.name} (${model.provider}, ${model.dimensions} dimensions)${through}`;
+  return `${name}: ${column}, ${model.name} (${model.provider}, ${model.dimensions} dimensions)${through}${behind}`;
 }
 
 function measureCells({ metrics, latency }: SearchMeasures, withK: boolean): string[] {
@@ -100,6 +101,12 @@ export function sliceBlocks({ comparisons }: EvaluationResult): Block[] {
 
 const QUERY_WIDTH = 70;
 
+/** A query may hold line breaks, which would end the table's row, and what a terminal takes for commands. */
+function oneLine(text: string, width: number): string {
+  const plain = text.replaceAll(/[\s\p{Cc}]+/gu, ' ').trim();
+  return plain.length > width ? `${plain.slice(0, width - 1)}…` : plain;
+}
+
 /** Queries to look at. */
 export function exampleBlocks({ examples, k }: EvaluationResult): Block[] {
   if (examples.length === 0) return [];
@@ -108,7 +115,7 @@ export function exampleBlocks({ examples, k }: EvaluationResult): Block[] {
     change,
     rank(fromRank),
     rank(toRank),
-    query.length > QUERY_WIDTH ? `${query.slice(0, QUERY_WIDTH - 1)}…` : query,
+    oneLine(query, QUERY_WIDTH),
   ]);
   return [
     { kind: 'heading', text: 'Queries that moved most (rank of the first relevant row)' },

@@ -59,7 +59,7 @@ function worstText(worst: readonly WorstSearch[]): string[] {
   if (worst.length === 0) return [];
   const lines = worst.map(({ overlap, query, queryHash, lost, gained, served }) => {
     const other = served === 'old' ? 'new' : 'old';
-    const name = query === undefined ? `query ${queryHash}` : `"${query}"`;
+    const name = query === undefined ? `query ${queryHash}` : `"${query.replaceAll(/[\s\p{Cc}]+/gu, ' ')}"`;
     return `${share(overlap)}  ${name}: ${keys(lost)} by the ${served} side only, ${keys(gained)} by the ${other} one only`;
   });
   return [`Least in common:\n${lines.join('\n')}`];

@@ -1,5 +1,5 @@
 import { quoteIdentifier, quoteLiteral } from './identifiers.ts';
-import { embeddableSql, notEmbeddedSql } from './pending.ts';
+import { notEmbeddedSql } from './pending.ts';
 import { tableSql, type VectorTarget } from './target.ts';
 import { textSql } from './text-source.ts';
 
@@ -18,16 +18,22 @@ function hasVectorSql({ target, modelId }: ComparedColumn): string {
   return `(t.${quoteIdentifier(target.column)} IS NOT NULL AND NOT (${notEmbeddedSql(target, 't', modelId)}))`;
 }
 
-/** One row: `total`, `both`, `withText`, and `side0`, `side1` … with a vector in each column. */
+/** One row: `total`, `both`, `withVector` (of whatever model, in any of the columns), and `side0`, `side1` … with a vector of its own model in each. */
 export function countCommonSql(columns: readonly ComparedColumn[]): string {
   const [first] = columns;
   if (first === undefined) throw new RangeError('at least one column is compared');
   const counted = (condition: string): string => `pg_catalog.count(*) FILTER (WHERE ${condition})::float8`;
   const sides = columns.map((column, i) => `${counted(hasVectorSql(column))} AS side${i}`);
+  const holds = columns.map(({ target }) => `t.${quoteIdentifier(target.column)} IS NOT NULL`);
   return (
     `SELECT pg_catalog.count(*)::float8 AS total, ${counted(commonRowsSql(columns))} AS both, ` +
-    `${counted(embeddableSql(first.target, 't'))} AS "withText", ${sides.join(', ')} FROM ${tableSql(first.target)} t`
+    `${counted(holds.join(' OR '))} AS "withVector", ${sides.join(', ')} FROM ${tableSql(first.target)} t`
   );
+}
+
+/** One row: whether the column has a vector at all; reads no further than to the first. */
+export function hasVectorsSql(target: VectorTarget): string {
+  return `SELECT EXISTS (SELECT 1 FROM ${tableSql(target)} t WHERE t.${quoteIdentifier(target.column)} IS NOT NULL) AS found`;
 }
 
 /** Common rows whose vector was `written` after $1, by the column that says when. */
@@ -48,12 +54,13 @@ export function findKeysSql(columns: readonly ComparedColumn[]): string {
   const [first] = columns;
   if (first === undefined) throw new RangeError('at least one column is compared');
   const { key } = first.target;
-  const arrays = key.map((_, i) => `$${i + 1}::pg_catalog.text[]`).join(', ');
+  // An array a call: unnest takes several only under its bare name, which a schema on the search path could shadow.
+  const arrays = key.map((_, i) => `pg_catalog.unnest($${i + 1}::pg_catalog.text[])`).join(', ');
   const names = key.map((_, i) => `v${i}`).join(', ');
   const joins = key.map(({ name, type }, i) => `t.${quoteIdentifier(name)} = u.v${i}::${type}`).join(' AND ');
   return (
     `SELECT u.n::int AS n, ${keysSql(first.target)}, (${commonRowsSql(columns)}) AS common ` +
-    `FROM ROWS FROM (pg_catalog.unnest(${arrays})) WITH ORDINALITY AS u(${names}, n) JOIN ${tableSql(first.target)} t ON ${joins}`
+    `FROM ROWS FROM (${arrays}) WITH ORDINALITY AS u(${names}, n) JOIN ${tableSql(first.target)} t ON ${joins}`
   );
 }
 

@@ -1,17 +1,12 @@
+import { type ComparedColumn, commonRowsSql } from './evaluation.ts';
 import { quoteIdentifier, quoteQualified } from './identifiers.ts';
-import { embeddableSql, STALE_MODEL } from './pending.ts';
+import { embeddableSql } from './pending.ts';
 import type { VectorTarget } from './target.ts';
 import { textSql } from './text-source.ts';
 
-/** Rows with a text that have a vector on every side, and of this very text as far as the provenance tells. */
-export function onAllSidesSql(targets: readonly VectorTarget[], alias: string): string {
-  const conditions = targets.flatMap(({ column, provenance }) => [
-    `${alias}.${quoteIdentifier(column)} IS NOT NULL`,
-    ...(provenance === undefined
-      ? []
-      : [`${alias}.${quoteIdentifier(provenance.model)} IS DISTINCT FROM ${STALE_MODEL}`]),
-  ]);
-  return [...conditions, ...targets.slice(0, 1).map((target) => embeddableSql(target, alias))].join(' AND ');
+/** Rows `t` with a text that have a vector of its own model on every side, and of this very text as far as the provenance tells. */
+export function onAllSidesSql(columns: readonly [ComparedColumn, ...ComparedColumn[]]): string {
+  return `${commonRowsSql(columns)} AND ${embeddableSql(columns[0].target, 't')}`;
 }
 
 /**

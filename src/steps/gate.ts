@@ -1,9 +1,9 @@
 import { InterruptedError, messageOf, PreflightError, ReembedError } from '../errors.ts';
-import { countRows } from '../evaluate/count-rows.ts';
-import type { QuerySource } from '../evaluate/load-queries.ts';
+import { hasVectors } from '../evaluate/count-rows.ts';
+import { nameOfSource } from '../evaluate/load-queries.ts';
 import { comparedColumns, readSides } from '../evaluate/sides.ts';
 import { toldVerdict } from '../evaluate/told-verdict.ts';
-import type { EvaluationResult, Verdict } from '../evaluate/types.ts';
+import type { Verdict } from '../evaluate/types.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { configuredQueries, evaluate } from './evaluate.ts';
 import { knownVerdict } from './gate-verdict.ts';
@@ -14,68 +14,69 @@ const EVALUATE =
   'Run "reembed evaluate --queries <file>" (or --known-item <column>), or set REEMBED_QUERIES (or REEMBED_KNOWN_ITEM), then run the same command again.';
 const DISAGREE =
   'Look at what was lost with "reembed evaluate --output report.html"; REEMBED_TOLERANCE allows more, and REEMBED_GATE=warn swaps all the same.';
+const MORE_QUERIES =
+  'Run "reembed evaluate --queries <file>" with more queries, it says about how many; REEMBED_TOLERANCE allows more, and REEMBED_GATE=warn swaps all the same.';
 
 /**
- * Where an evaluation's verdict stops a swap: with `required` all but a GO does, with `warn` it is told. The verdict on record counts as
- * long as it is about these models and this data; else the configured queries are asked at once. A table that nobody could search by both
- * vectors passes: there is nothing to lose.
+ * Where an evaluation's verdict stops a swap: with `required` all but a GO does, with `warn` it is told, and nothing that happens here stops
+ * anything. The verdict on record counts as long as it is about these models and this data; else the configured queries are asked at once. A
+ * table without an old vector passes: there is nothing to lose.
  *
  * @throws PreflightError `gate_no_verdict`, `gate_refused`
  */
 export async function consultGate(ctx: MigrationContext, provider: LazyProvider): Promise<void> {
   if (ctx.runtime.gate === 'off') return;
+  const objection = await objectionTo(ctx, provider).catch((error: unknown) => {
+    if (ctx.signal?.aborted === true || error instanceof InterruptedError) throw error;
+    const hint = error instanceof ReembedError ? error.hint : undefined;
+    const message = `The new vectors could not be evaluated: ${messageOf(error)}`;
+    return refused('gate_no_verdict', message, hint ?? EVALUATE, error);
+  });
+  if (objection === undefined) return;
+  if (ctx.runtime.gate === 'required') throw objection;
+  ctx.onProgress({ kind: 'warning', message: objection.message });
+}
+
+/** What stands against the swap; undefined where nothing does, or nobody has looked and nobody has to. */
+async function objectionTo(ctx: MigrationContext, provider: LazyProvider): Promise<PreflightError | undefined> {
   const sides = await readSides(ctx, {}, undefined);
-  const rows = await countRows(ctx.db, comparedColumns(sides));
-  if (rows.common === 0) return;
-  const known = await knownVerdict(ctx, sides, rows);
-  if (known.verdict !== undefined) {
-    heed(ctx, known.verdict, known.told);
-    return;
-  }
+  const [old] = comparedColumns(sides);
+  if (old === undefined || !(await hasVectors(ctx.db, old))) return undefined;
+  const known = await knownVerdict(ctx, sides);
   const source = configuredQueries(ctx);
-  if (source === undefined) {
-    refuseWithout(ctx, known.told);
-    return;
+  if (known.verdict !== undefined) {
+    // Other queries than those that found no GO may find one.
+    const isByThese = source === undefined || known.source === nameOfSource(source, old.target);
+    if (known.verdict === 'go' || isByThese) return heed(ctx, known.verdict, known.told);
   }
-  const result = await evaluateNow(ctx, source, provider);
-  if (result !== undefined)
-    heed(ctx, result.verdict, `${toldVerdict(result.verdict, result)} of ${result.queries.source}`);
+  if (source === undefined) return withoutVerdict(ctx, known.told);
+  const result = await evaluate(ctx, { queries: source, providers: { new: () => provider.get() } });
+  const told = toldVerdict(result.verdict, { recallAt10: result.comparisons.at(-1)?.recallAt10 });
+  return heed(ctx, result.verdict, `${told} of ${result.queries.source}`);
 }
 
-/** Undefined where it failed and the swap goes on all the same. */
-async function evaluateNow(
-  ctx: MigrationContext,
-  queries: QuerySource,
-  provider: LazyProvider,
-): Promise<EvaluationResult | undefined> {
-  try {
-    return await evaluate(ctx, { queries, providers: { new: () => provider.get() } });
-  } catch (error) {
-    if (!(error instanceof ReembedError) || error instanceof InterruptedError) throw error;
-    const problem = `The new vectors could not be evaluated: ${messageOf(error)}`;
-    if (ctx.runtime.gate === 'required') throw refused('gate_no_verdict', problem, error.hint ?? EVALUATE, error);
-    ctx.onProgress({ kind: 'warning', message: problem });
-    return undefined;
-  }
-}
-
-function heed(ctx: MigrationContext, verdict: Verdict, told: string): void {
+function heed(ctx: MigrationContext, verdict: Verdict, told: string): PreflightError | undefined {
   if (verdict === 'go') {
     ctx.onProgress({ kind: 'notice', message: `The gate is open: ${told}.` });
-    return;
+    return undefined;
   }
   const message = `The new vectors are not known to be good enough: ${told}.`;
-  if (ctx.runtime.gate === 'required') throw refused('gate_refused', `${message} ${STILL_OLD}`, DISAGREE);
-  ctx.onProgress({ kind: 'warning', message });
+  const hint = verdict === 'inconclusive' ? MORE_QUERIES : DISAGREE;
+  return refused('gate_refused', isRequired(ctx) ? `${message} ${STILL_OLD}` : message, hint);
 }
 
-function refuseWithout(ctx: MigrationContext, why: string): void {
-  if (ctx.runtime.gate === 'required') {
+function withoutVerdict(ctx: MigrationContext, why: string): PreflightError | undefined {
+  if (isRequired(ctx)) {
     const asked = 'REEMBED_GATE=required swaps on GO only';
-    throw refused('gate_no_verdict', `${asked}, and ${why}. ${STILL_OLD}`, EVALUATE);
+    return refused('gate_no_verdict', `${asked}, and ${why}. ${STILL_OLD}`, EVALUATE);
   }
   const found = 'The new vectors were checked for form, not yet for quality';
   ctx.onProgress({ kind: 'notice', message: `${found}: ${why} (REEMBED_GATE=off silences this).` });
+  return undefined;
+}
+
+function isRequired({ runtime }: MigrationContext): boolean {
+  return runtime.gate === 'required';
 }
 
 function refused(code: string, message: string, hint: string, cause?: unknown): PreflightError {

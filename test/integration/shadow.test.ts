@@ -17,7 +17,7 @@ import { monitor } from '../../src/steps/monitor.ts';
 import { overlapAt, rankBiasedOverlap } from '../../src/vector/rank-agreement.ts';
 import { type ManualBed, openManualBed } from '../helpers/manual-bed.ts';
 
-const ROWS = 120;
+const ROWS = 80;
 const ID = 'segments-hash';
 const ROLE = `shadow_${randomBytes(4).toString('hex')}`;
 const seed = 42;
@@ -280,6 +280,13 @@ describe('after the swap', () => {
       );
     const row = (await logged()).find(({ detail }) => detail.query === first);
     expect(row?.overlap).toBeCloseTo(overlapAt(await keys('new'), await keys('old'), 10), 6);
+    // Without queries: what the application's own shadow logs meanwhile.
+    const watched = { durationMs: 1, providers: bed.providers, seed };
+    await expect(monitor(bed.context(), watched)).rejects.toMatchObject({ code: 'no_shadow_log' });
+    await bed.chain.db.query(
+      `UPDATE reembed.shadow_searches SET at = now() + '1 hour' WHERE id = (SELECT min(id) FROM reembed.shadow_searches)`,
+    );
+    expect(await monitor(bed.context(), watched)).toMatchObject({ searches: 1, leftOut: 0 });
   });
 
   it('the checks find zero vectors and texts that became one vector', async () => {

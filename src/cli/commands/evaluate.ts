@@ -23,8 +23,9 @@ export const evaluate = defineCommand({
       evaluateMigration(ctx, { queries, k, sample, seed, tolerance, minGain, rerank, checks }),
     );
     const { evaluationText } = await import('../../reports/evaluation-report.ts');
-    await writeReport(result, flags, cli);
+    // First what was found: a file that cannot be written must not take it along.
     cli.output.result(result, evaluationText(result));
+    await writeReport(result, flags, cli);
     return EXIT_CODES[result.verdict];
   },
 });

@@ -4,6 +4,7 @@ import { refuseSwapSince, retryAfterSwap } from '../../search/active-model.ts';
 import { readSearchSide, type SearchSide } from '../../search/search-side.ts';
 import { onAllSidesSql, sampleVectorsSql } from '../../sql/sample-vectors.ts';
 import { type MigrationContext, throwIfStopped } from '../../state/context.ts';
+import { findRecord } from '../../state/resolve.ts';
 import { decodeVector } from '../../vector/binary.ts';
 import { type CosineMatrix, cosineMatrix, fillRow, toUnit } from '../../vector/cosine-matrix.ts';
 import type { CheckedSample, CheckOptions } from './types.ts';
@@ -36,11 +37,14 @@ export async function readSample(
 
 async function readRows(ctx: MigrationContext, seed: number, rows: number): Promise<ReadRows> {
   const sides = [...(await readSide(ctx, 'old')), ...(await readSide(ctx, 'new'))];
-  const targets = sides.map((side) => side.target);
-  const [first] = targets;
+  const record = await findRecord(ctx);
+  const modelId = record?.modelId ?? 0;
+  const columns = sides.map(({ side, target }) => ({ target, modelId: side === 'new' ? modelId : 0 }));
+  const targets = columns.map(({ target }) => target);
+  const [first, ...others] = columns;
   if (first === undefined) return { sides, texts: [], vectors: [] };
   return ctx.db.transaction(async (tx) => {
-    const from = await sampleRows(tx, { full: false, seed, rows }, first, onAllSidesSql(targets, 't'));
+    const from = await sampleRows(tx, { full: false, seed, rows }, first.target, onAllSidesSql([first, ...others]));
     const found = await tx.query<Record<string, unknown>>(sampleVectorsSql(targets, from.sql), from.params);
     await refuseSwapSince(tx, ctx.runtime.stateSchema, ctx.definition.id, sides[0]?.active ?? 'old');
     return {

@@ -1,4 +1,4 @@
-import { number } from '../../amounts.ts';
+import { count, number } from '../../amounts.ts';
 import { othersOf } from '../../vector/cosine-matrix.ts';
 import { type MatchedThreshold, type SimilaritiesByQuery, thresholdMatcher } from '../../vector/match-threshold.ts';
 import type { EvaluationCheck } from '../types.ts';
@@ -29,7 +29,9 @@ export function checkThresholds(
   options: Pick<CheckOptions, 'thresholds' | 'hits' | 'seed'>,
 ): EvaluationCheck[] {
   const matched: Matched | undefined = options.hits === undefined ? pairsOf(sample) : { by: 'hits', ...options.hits };
-  if (matched === undefined || matched.old.length < MIN_ROWS) return [];
+  if (matched === undefined) return [];
+  if (matched.old.length < MIN_ROWS)
+    return options.thresholds === undefined ? [] : [tooFewQueries(options.thresholds, matched)];
   const match = thresholdMatcher(matched.old, matched.new, options);
   const total = matched.old.reduce((sum, values) => sum + values.length, 0);
   const asked = options.thresholds !== undefined;
@@ -83,6 +85,18 @@ function unknownThreshold(
     level: 'warn',
     message: `No threshold is suggested for ${shortNumber(threshold)}: ${number(passing)} of ${number(total)} ${WHAT[by]} reach it with the old model, expected at least ${MIN_PASSING} on either side of it.`,
     values: { old: threshold, new: null, low: null, high: null, share, passing, matchedBy: by },
+  };
+}
+
+function tooFewQueries(thresholds: readonly number[], { old, by }: Matched): EvaluationCheck {
+  const asked = thresholds.map(shortNumber).join(', ');
+  const there =
+    by === 'hits' ? count(old.length, 'query was', 'queries were') : count(old.length, 'row was', 'rows were');
+  return {
+    code: 'threshold',
+    level: 'warn',
+    message: `No threshold is suggested for ${asked}: ${there} there, expected at least ${MIN_ROWS}.`,
+    values: { old: asked, new: null, low: null, high: null, matchedBy: by },
   };
 }
 

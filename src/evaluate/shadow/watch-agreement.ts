@@ -50,6 +50,7 @@ async function askBoth(
     stateSchema: ctx.runtime.stateSchema,
     sample: 1,
     queryText: true,
+    onNotice: (message) => ctx.onProgress({ kind: 'warning', message }),
     ask: (side, { query }) => ask(query, side),
   });
   const minutes = Math.round(durationMs / 6000) / 10;
@@ -90,8 +91,15 @@ async function timed(
   return { side, query, limit, keys: hits.map(({ key }) => key), milliseconds: performance.now() - started };
 }
 
+/** A timer of more than 24 days is over at once. */
+const LONGEST_SLEEP_MS = 3_600_000;
+
 /** @throws InterruptedError */
 async function pause(ctx: MigrationContext, milliseconds: number): Promise<void> {
-  if (milliseconds > 0) await sleep(milliseconds, undefined, { signal: ctx.signal }).catch(() => undefined);
+  const until = performance.now() + milliseconds;
+  for (let left = milliseconds; left > 0; left = until - performance.now()) {
+    await sleep(Math.min(left, LONGEST_SLEEP_MS), undefined, { signal: ctx.signal }).catch(() => undefined);
+    throwIfStopped(ctx, 'inspect');
+  }
   throwIfStopped(ctx, 'inspect');
 }

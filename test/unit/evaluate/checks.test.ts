@@ -153,6 +153,12 @@ describe('checkThresholds', () => {
     expect(checkThresholds({ sides: sides.slice(1), texts }, { seed: 1, thresholds: [0.8] })).toEqual([]);
     const [unknown] = checkThresholds({ sides, texts }, { seed: 1, thresholds: [0.9999] });
     expect(unknown?.message).toMatch(/^No threshold is suggested for 1: \d of 3,540 pairs of rows reach it/);
+    const hits = { old: [[0.8, 0.7]], new: [[0.6, 0.5]] };
+    const [few] = checkThresholds({ sides, texts }, { seed: 1, thresholds: [0.8], hits });
+    expect(few).toMatchObject({
+      level: 'warn',
+      message: expect.stringContaining('for 0.8: 1 query was there, expected at least 20.'),
+    });
     expect(checkThresholds({ sides, texts }, { seed: 1 }).every(({ level }) => level === 'info')).toBe(true);
   });
 });

@@ -19,6 +19,7 @@ function side(name: string): EvaluationResult['sides'][number] {
     column: `embedding_${name}`,
     model: { provider: 'hash', name: `hash/${name}`, dimensions: 16, fingerprint: 'f' },
     exact: { metrics: METRICS, latency: { p50: 1, p95: 2 } },
+    reranker: undefined,
     throughIndex: undefined,
   };
 }
@@ -45,12 +46,21 @@ function result(changes: Partial<EvaluationResult> = {}): EvaluationResult {
     seed: 1,
     verdict: 'inconclusive',
     criterion: COMPARISON.criterion,
-    queries: { source: 'q.jsonl', found: 150, used: 120, labelled: 120, withoutRow: 30, unknownKeys: 2, ambiguous: 0 },
-    rows: { total: 1000, withText: 990, sides: [1000, 600], common: 600, restricted: true },
+    queries: {
+      source: 'q.jsonl',
+      found: 150,
+      used: 120,
+      labelled: 120,
+      repeated: 0,
+      withoutRow: 30,
+      unknownKeys: 2,
+      ambiguous: 0,
+    },
+    rows: { total: 1000, sides: [1000, 600], common: 600, restricted: true },
     k: 10,
     sides: [side('old'), side('new')],
     comparisons: [COMPARISON],
-    examples: [{ query: '<script>alert(1)</script> | x', change: 'lost', fromRank: 1, toRank: null }],
+    examples: [{ query: '<script>alert(1)</script>\n\u001b[2J| x', change: 'lost', fromRank: 1, toRank: null }],
     checks: [],
     ...changes,
   };
@@ -78,6 +88,10 @@ describe('the report of an evaluation', () => {
     const good = { ...COMPARISON, verdict: 'go' } as const;
     const text = evaluationText(result({ verdict: 'no-go', comparisons: [good], checks: [failed] }));
     expect(text).toMatch(/^NO-GO: .*, but 1 check fails\./);
+    const unlabelled = { ...COMPARISON, recallAt10: undefined };
+    expect(evaluationText(result({ verdict: 'no-go', comparisons: [unlabelled], checks: [failed] }))).toMatch(
+      /^NO-GO: 1 check fails, and no query says/,
+    );
     const { recallAt10: _, reciprocalRank: __, ndcgAt10: ___, ...rest } = COMPARISON;
     const bare = { ...rest, recallAt10: undefined, reciprocalRank: undefined, ndcgAt10: undefined, slices: [] };
     expect(evaluationText(result({ comparisons: [bare] }))).toMatch(
@@ -92,7 +106,7 @@ describe('the report of an evaluation', () => {
     expect(html).not.toMatch(/<script|<b>|src=|href=|url\(/);
     expect(html).toContain('<svg');
     const markdown = evaluationMarkdown(result());
-    expect(markdown).toContain('&lt;script>alert(1)&lt;/script> \\| x');
+    expect(markdown).toContain('&lt;script>alert(1)&lt;/script> [2J\\| x');
     expect(markdown).not.toContain('<script');
   });
 });
