@@ -8,13 +8,16 @@ import { createSearch } from '../../src/search/client/create-search.ts';
 import type { SearchAnswer, SearchClientOptions, SearchMode } from '../../src/search/client/types.ts';
 import { transactionsOf } from '../../src/search/transactions-of.ts';
 import { transactionsOfKnex } from '../../src/search/transactions-of-knex.ts';
+import { vectorLiteral } from '../../src/search/vector-literal.ts';
 import { where } from '../../src/sql/filter.ts';
+import { resolveMigration } from '../../src/state/resolve.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { finalize } from '../../src/steps/finalize.ts';
 import { setRoute } from '../../src/steps/route.ts';
 import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
+import { exchange } from '../../src/swap/exchange.ts';
 import { type Chain, openChain } from '../helpers/chain.ts';
 
 const ROWS = 600;
@@ -166,8 +169,32 @@ describe('one client from before 005 to behind finalize', () => {
     if (!embedded) expect([...served]).toEqual(expect.arrayContaining(['active old', 'active new']));
   });
 
-  it('after the swap no row is lost that one of the sides has, and a row with a former vector says so', async () => {
+  it('a row that the swap goes ahead without is served by its old vector until it has a new one', async () => {
+    const client = createSearch(chain.db, options());
+    const text = 'written while the columns were exchanged';
+    const [vector] = await oldEncoder([text]);
+    await chain.db.query(`INSERT INTO segments VALUES (1001, $1, 'en', $2::vector)`, [
+      text,
+      vectorLiteral(vector ?? []),
+    ]);
+    // As under writers that are always one row ahead of the catch-up.
+    const swapped = await exchange(context(), await resolveMigration(context()), { catchUp: async () => undefined });
+    expect(swapped.stragglers).toBe(1);
+    expect(first(await client.query(text))).toEqual(['1001', 'new', 'old', true]);
+    expect(first(await client.query(textOf(77)))).toEqual(['77', 'new', 'new', true]);
+    // A model that is gone costs those rows, not the request.
+    const broken = async () => Promise.reject(new Error('the old model is gone'));
+    const alone = createSearch(chain.db, { ...options(), encoders: { old: broken, new: newEncoder } });
+    expect(await alone.query(textOf(77))).toMatchObject({
+      hits: [{ key: ['77'] }, ...Array(9).fill({})],
+      failure: 'the old model is gone',
+    });
     await cutOver(context());
+    const after = await client.query(text);
+    expect([first(after), after.asked.length]).toEqual([['1001', 'new', 'new', true], 1]);
+  });
+
+  it('after the swap no row is lost that one of the sides has, and a row with a former vector says so', async () => {
     const client = createSearch(chain.db, options());
     await chain.db.query(`UPDATE segments SET text = 'quite another text' WHERE id = 20`);
     const stale = await client.query(textOf(20));
