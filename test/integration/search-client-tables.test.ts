@@ -78,6 +78,11 @@ describe('a search of a partitioned table with a key and a text of several colum
     for (const mode of ['active', 'merge', 'hybrid', 'keyword'] as const) {
       expect(await ask(mode), mode).toMatchObject({ key: ["it's", '101'], text: textOf(101) });
     }
+    await chain.db.query(`INSERT INTO "My Docs" VALUES ('b', 999, 'title', 'zeros', array_fill(0, ARRAY[64])::vector)`);
+    const last = await search().query(textOf(300), { filter: where`id > ${298}` });
+    expect(last.hits.map(({ key }) => key[1])).toEqual(['300', '299', '999']);
+    expect(last.hits[2]?.score).toBe(-1);
+    await chain.db.query(`DELETE FROM "My Docs" WHERE id = 999`);
     await expand(context());
     await fill(context());
     const nulls = ['', '_model', '_hash', '_at'].map((part) => `"New Vec${part}" = NULL`);
