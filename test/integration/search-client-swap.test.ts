@@ -15,7 +15,7 @@ import { cutOver } from '../../src/steps/cut-over.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { finalize } from '../../src/steps/finalize.ts';
-import { setRoute } from '../../src/steps/route.ts';
+import { readRoute, setRoute } from '../../src/steps/route.ts';
 import { undoCutOver } from '../../src/steps/undo-cut-over.ts';
 import { exchange } from '../../src/swap/exchange.ts';
 import { type Chain, openChain } from '../helpers/chain.ts';
@@ -238,5 +238,6 @@ describe('one client from before 005 to behind finalize', () => {
       expect(first(await client.query(textOf(77), { mode }))).toEqual(['77', 'new', 'new', true]);
     }
     await expect(client.query(textOf(77), { mode: 'old' })).rejects.toMatchObject({ code: 'old_column_gone' });
+    expect(await readRoute(context())).toEqual({ percent: 60, active: 'new', hasOld: false });
   });
 });
