@@ -13,7 +13,10 @@ export async function startServer({ connectionString, port, definition = migrati
     /** Takes no further request, answers those that it has, and lets go of models and connections. */
     async close() {
       server.close();
+      // Else whoever was answered last would hold the end up for as long as a connection is kept alive.
+      const idle = setInterval(() => server.closeIdleConnections(), 50);
       await once(server, 'close');
+      clearInterval(idle);
       await articles.close();
     },
   };

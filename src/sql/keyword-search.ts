@@ -162,7 +162,8 @@ function numbersOf(values: readonly number[]): string {
 export function conditionsSql({ filter, withoutVector }: KeywordConditions, params: unknown[]): string {
   const conditions: string[] = [];
   if (filter !== undefined) {
-    conditions.push(`(${fragmentSql(filter, params.length + 1)})`);
+    // The line break ends a comment in it.
+    conditions.push(`(${fragmentSql(filter, params.length + 1)}\n)`);
     params.push(...filter.params);
   }
   if (withoutVector !== undefined) conditions.push(`t.${quoteIdentifier(withoutVector)} IS NULL`);

@@ -75,7 +75,7 @@ export function markSql({ stateSchema, migrationId, columns }: MarkSource): stri
   const parts = [
     ...MARKED.map(column),
     `${column('table_oid')}::oid`,
-    ...(columns.includes('route_percent') ? [column('route_percent')] : []),
+    ...['route_percent', 'has_gaps'].filter((name) => columns.includes(name)).map(column),
     // A state of an older version has fewer columns.
     ...MARKED_BY_HASH.filter((name) => columns.includes(name)).map(
       (name) => `pg_catalog.hashtextextended(${column(name)}::text, 0)`,

@@ -18,5 +18,8 @@ export function qualityTables(schema: string): string[] {
   ];
 }
 
-/** Columns of `migrations`: how much of the traffic the new vectors serve, and how their indexes are best searched. */
-export const QUALITY_COLUMNS = 'route_percent real, search_settings jsonb';
+/**
+ * Columns of `migrations`: how much of the traffic the new vectors serve, how their indexes are best searched, and whether an exchange went
+ * ahead without a few rows' vectors, which only the other column has until they are filled.
+ */
+export const QUALITY_COLUMNS = 'route_percent real, search_settings jsonb, has_gaps boolean';

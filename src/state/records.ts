@@ -85,6 +85,8 @@ export interface MigrationRecord {
   readonly backups: readonly SavedBackup[];
   /** What `reembed tune` found; null before it has. */
   readonly searchSettings: SearchSettings | null;
+  /** An exchange accepted rows that the column which came in has no vector of, and nobody has filled them since. */
+  readonly hasGaps: boolean | null;
   readonly swappedAt: string | null;
   readonly finalizedAt: string | null;
 }
@@ -114,6 +116,7 @@ const COLUMNS: Readonly<Record<keyof MigrationRecord, string>> = {
   newIndexes: 'new_indexes',
   backups: 'backups',
   searchSettings: 'search_settings',
+  hasGaps: 'has_gaps',
   swappedAt: 'swapped_at',
   finalizedAt: 'finalized_at',
 };
@@ -138,6 +141,7 @@ function readSql(field: string, column: string): string {
   // Not there in the state of an older version, which is read as it is.
   if (field === 'textExpression' || field === 'searchSettings')
     return `(pg_catalog.to_jsonb(m) ->> '${column}')::jsonb`;
+  if (field === 'hasGaps') return `(pg_catalog.to_jsonb(m) ->> '${column}')::boolean`;
   return `m.${column}${castOf(field)}`;
 }
 

@@ -6,6 +6,7 @@ import type { MigrationContext } from '../state/context.ts';
 import { assertLease, type Lease } from '../state/lease.ts';
 import type { NewIndex } from '../state/records.ts';
 import { oldVectorTarget, resolveMigration } from '../state/resolve.ts';
+import { updateUnderLease } from '../state/update-under-lease.ts';
 import { backupColumn, warnWithoutBackup } from '../swap/backup.ts';
 import { buildIndexes } from '../swap/build-indexes.ts';
 import { checkExchange } from '../swap/check-exchange.ts';
@@ -60,7 +61,9 @@ async function cutOverLeased(ctx: MigrationContext, lease: Lease, provider: Lazy
   }
   // From here on the application serves the new vectors; the rest is repeated until it is done.
   await embedPending(ctx, lease, provider);
+  // Rows that the exchange went ahead without have their vector now: searches need not ask the kept column for them any more.
   const after = await resolveMigration(ctx);
+  if (after.record.hasGaps === true) await updateUnderLease(ctx, lease, { hasGaps: false });
   await finishExchange(ctx, after);
   await ctx.db.query(`ANALYZE ${tableSql(after.target)}`);
   return {

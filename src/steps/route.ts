@@ -1,6 +1,7 @@
 import { PreflightError } from '../errors.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
+import type { MigrationRecord } from '../state/records.ts';
 import { findRecord, resolveMigration } from '../state/resolve.ts';
 import { readRoutePercent, setRoutePercent } from '../state/route.ts';
 import { upgradeState } from '../state/state-version.ts';
@@ -9,6 +10,8 @@ export interface RouteResult {
   /** Share of the requests in mode `route` that the new vectors serve, 0..100; null where all go to the active model. */
   readonly percent: number | null;
   readonly active: 'old' | 'new';
+  /** False once the old column was dropped: the new vectors serve all then, whatever share is set. */
+  readonly hasOld: boolean;
 }
 
 /** What is set now. @throws PreflightError `not_expanded` before 005 */
@@ -16,7 +19,7 @@ export async function readRoute(ctx: MigrationContext): Promise<RouteResult> {
   const record = await findRecord(ctx);
   if (record === undefined) throw notExpanded(ctx);
   const percent = await readRoutePercent(ctx.db, ctx.runtime.stateSchema, ctx.definition.id);
-  return { percent, active: record.active };
+  return { percent, active: record.active, hasOld: hasOld(record) };
 }
 
 /**
@@ -33,7 +36,11 @@ export async function setRoute(ctx: MigrationContext, percent: number | null): P
   const { stateSchema } = ctx.runtime;
   if (!(await setRoutePercent(ctx.db, stateSchema, record.id, percent))) throw notExpanded(ctx);
   await recordEvent(ctx.db, stateSchema, record.id, 'routed', { percent });
-  return { percent, active: record.active };
+  return { percent, active: record.active, hasOld: hasOld(record) };
+}
+
+function hasOld({ active, keptColumn }: MigrationRecord): boolean {
+  return active === 'old' || keptColumn !== null;
 }
 
 function notExpanded({ definition }: MigrationContext): PreflightError {

@@ -59,9 +59,9 @@ export async function exchange(
     accept,
     guard: options.guard,
     becomes: 'new',
-    apply: (tx, now, present) => {
+    apply: (tx, now, present, { missing: left }) => {
       const newIndexes = options.newIndexes ?? present.newIndexes;
-      return applySwap(ctx, tx, { ...fresh, table: now, record: { ...present, newIndexes } });
+      return applySwap(ctx, tx, { ...fresh, table: now, record: { ...present, newIndexes, hasGaps: left > 0 } });
     },
     refuse: (count, looks) => cannotCatchUp(table, record, { count, looks, notNull }),
   });
@@ -95,6 +95,7 @@ async function applySwap(ctx: MigrationContext, tx: Queryable, resolved: Resolve
     active: 'new',
     keptColumn,
     newIndexes: record.newIndexes,
+    hasGaps: record.hasGaps,
     oldIndexes: indexes.oldIndexes,
     swappedAt: await readNow(tx),
   });

@@ -40,9 +40,16 @@ export interface Settlement {
   readonly becomes: 'old' | 'new';
   /** Whether the name's NOT NULL can stand; asked under the lock while the partial index is still there. Always unless given. */
   readonly keepsNotNull?: (tx: Queryable, missing: MissingRows) => Promise<boolean>;
-  readonly apply: (tx: Queryable, table: TableInfo, record: MigrationRecord, keepNotNull: boolean) => Promise<void>;
+  readonly apply: (tx: Queryable, table: TableInfo, record: MigrationRecord, left: Left) => Promise<void>;
   /** The error for rows that stay missing. */
   readonly refuse: (count: number, looks: readonly number[]) => Error;
+}
+
+/** What an exchange leaves as it is. */
+export interface Left {
+  readonly keepNotNull: boolean;
+  /** Rows without a vector in the column that comes in. */
+  readonly missing: number;
 }
 
 /** Accepts nothing at first, then `limit`: used by both ways where the column is nullable. */
@@ -152,7 +159,7 @@ async function tryOnce(
     const names = pendingIndexes.map(({ schema, name }) => quoteQualified(schema, name));
     await tx.query(`DROP INDEX ${names.join(', ')}`);
   }
-  await settlement.apply(tx, await readTableByOid(tx, table.oid), record, keepNotNull);
+  await settlement.apply(tx, await readTableByOid(tx, table.oid), record, { keepNotNull, missing: count });
   return { happened: true, before: false, missing: count };
 }
 

@@ -18,7 +18,7 @@ import { finishExchange } from './finish-exchange.ts';
 import { forgetEditedRows } from './forget-edited-rows.ts';
 import { countMissing, hasNulls, missingOldVectors } from './missing-rows.ts';
 import { readIndexTree } from './partition-index-names.ts';
-import { acceptAfterStrictRounds, type ExchangeResult, NOTHING_DONE, settleExchange } from './settle.ts';
+import { acceptAfterStrictRounds, type ExchangeResult, type Left, NOTHING_DONE, settleExchange } from './settle.ts';
 
 const ACCEPT_MISSING = 500;
 
@@ -68,8 +68,7 @@ export async function undoExchange(
     guard: options.guard,
     becomes: 'old',
     keepsNotNull: async (tx) => !(await isNotNull(tx, fresh)) || !(await hasNulls(tx, missing)),
-    apply: (tx, now, present, keepNotNull) =>
-      applyUndo(ctx, tx, { ...fresh, table: now, record: present }, kept, keepNotNull),
+    apply: (tx, now, present, left) => applyUndo(ctx, tx, { ...fresh, table: now, record: present }, kept, left),
     refuse: (count) => oldVectorsMissing(fresh, count, options.fillMissing !== undefined),
   });
   ctx.onProgress({
@@ -102,7 +101,10 @@ export async function finishUndo(
   // 005 down drops the new vectors, whatever text they are from.
   if (step !== 'expand') await forgetEditedRows(ctx, resolved, step);
   await finishExchange(ctx, resolved);
-  if (reason === 'undo') await fillMissing?.();
+  if (reason === 'undo' && fillMissing !== undefined) {
+    await fillMissing();
+    await updateRecord(ctx.db, stateSchema, ctx.definition.id, { hasGaps: false });
+  }
   await clearRecheck(ctx.db, stateSchema, ctx.definition.id);
 }
 
@@ -118,7 +120,7 @@ async function applyUndo(
   tx: Queryable,
   resolved: ResolvedMigration,
   kept: VectorTarget,
-  keepNotNull: boolean,
+  { keepNotNull, missing }: Left,
 ): Promise<void> {
   const { record, table, target } = resolved;
   const { stateSchema } = ctx.runtime;
@@ -144,6 +146,7 @@ async function applyUndo(
     keptColumn: null,
     cursor: null,
     newIndexes: [],
+    hasGaps: missing > 0,
     oldIndexes: indexes.oldIndexes,
     swappedAt: null,
   });

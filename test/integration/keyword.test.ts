@@ -138,6 +138,9 @@ describe('keyword search', () => {
     for (const query of ['', '   ', 'the and of', '!!! & | <->', '\u0000']) {
       expect((await ask(query)).hits).toEqual([]);
     }
+    // A whole book in the place of a question costs no more than its beginning.
+    const book = Array.from({ length: 50_000 }, (_, i) => `nothing${i}`).join(' ');
+    expect((await ask(`vacuum ${book}`, { limit: 1 })).hits).toHaveLength(1);
     await insert('quoted', `a back\\slash, o'clock and zebra:* & !ant`);
     expect(ids(await ask("o'clock"))).toContain('quoted');
     expect(ids(await ask('zebra:* | !ant'))).toEqual(['quoted']);

@@ -32,7 +32,8 @@ function shareOf(text: string | undefined): number | null | undefined {
   throw new Error(`percent is a number from 0 to 100 or "off", got "${text}"`);
 }
 
-function describe({ percent, active }: RouteResult): string {
+function describe({ percent, active, hasOld }: RouteResult): string {
+  if (!hasOld) return 'The old vectors were dropped: mode "route" serves the new ones, whatever share is set.';
   if (percent === null) return `No share is set: mode "route" serves the ${active} vectors, which are the active ones.`;
   const rest = percent === 100 ? '' : `, the ${active === 'old' ? 'old' : 'kept old'} ones all others`;
   return `In mode "route" the new vectors serve ${percent}% of the requests${rest}. Running clients follow with their next request.`;

@@ -56,8 +56,9 @@ function placed(ids: readonly string[]): FusedHit[] {
 
 function byScore(plan: SearchPlan, lists: Lists, weights: Weights, fusion: 'min-max' | 'z-score'): readonly FusedHit[] {
   const { served, keyword } = plan;
-  // Only where several sources rank the same rows is there anything to weigh.
-  if (served !== 'both' && keyword !== 'all') return byRank(plan, lists, weights);
+  // Only where several sources rank the same rows is there anything to weigh; rows that fill a gap have a place, and no score beside the others.
+  const fillsGaps = plan.sides.length > 1;
+  if (served !== 'both' && (keyword !== 'all' || fillsGaps)) return byRank(plan, lists, weights);
   if (served === 'keyword') return lists.keyword ?? [];
   const sources: readonly Source[] = served === 'both' ? ['old', 'new'] : [served, 'keyword'];
   return fuseByScore(

@@ -11,7 +11,10 @@ export interface EncodedPlan {
   readonly failure: string | undefined;
 }
 
-/** The query by each model that the plan needs. Where words are asked as well, they alone answer when a model cannot. */
+/**
+ * The query by each model that the plan needs. Where words are asked as well, they alone answer when a model cannot; and the active side goes
+ * without the few rows that the other one has when that one's model cannot.
+ */
 export async function encodeQuery(
   text: string,
   encoders: Readonly<Record<Side, QueryEncoder | undefined>>,
@@ -20,21 +23,33 @@ export async function encodeQuery(
   signal: AbortSignal | undefined,
 ): Promise<EncodedPlan> {
   const vectors: { [side in Side]?: string } = {};
+  let failure: string | undefined;
   try {
     await Promise.all(
       plan.sides.map(async (side) => {
         const { name, target, model } = sideOf(layout, side);
         const column = { side, name, dimensions: target.dimensions, model };
         const encoder = encoders[side];
-        if (encoder !== undefined) vectors[side] = await encoder.encode(text, column, signal);
+        if (encoder === undefined) return;
+        try {
+          vectors[side] = await encoder.encode(text, column, signal);
+        } catch (error) {
+          if (plan.served !== layout.active || side === plan.served || isLasting(error, signal)) throw error;
+          failure = messageOf(error);
+        }
       }),
     );
-    return { plan, vectors, failure: undefined };
+    const sides = plan.sides.filter((side) => vectors[side] !== undefined);
+    return { plan: { ...plan, sides }, vectors, failure };
   } catch (error) {
-    const isWrongModel = error instanceof ModelError && WRONG_MODEL.has(error.code);
-    if (plan.keyword !== 'all' || isWrongModel || signal?.aborted === true) throw error;
+    if (plan.keyword !== 'all' || isLasting(error, signal)) throw error;
     return { plan: WORDS_ALONE, vectors: {}, failure: messageOf(error) };
   }
+}
+
+/** A configuration to be mended, or nobody who waits any more. */
+function isLasting(error: unknown, signal: AbortSignal | undefined): boolean {
+  return signal?.aborted === true || (error instanceof ModelError && WRONG_MODEL.has(error.code));
 }
 
 const WRONG_MODEL: ReadonlySet<string> = new Set(['model_differs', 'dimensions_differ']);

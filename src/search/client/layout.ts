@@ -26,7 +26,7 @@ export interface SearchLayout {
   readonly sides: Readonly<Record<Side, SideLayout | PreflightError>>;
   /** Share of the requests that `route` gives to the new model; null where nobody has set one. */
   readonly routePercent: number | null;
-  /** After the swap: rows that the new vectors may lack although old ones are there, as the model has refused their texts. */
+  /** The active column may lack rows that the other one has: texts that the new model has refused, or rows that an exchange went ahead without. */
   readonly hasGaps: boolean;
   readonly iterativeScan: boolean;
 }
@@ -70,6 +70,7 @@ interface State {
   readonly modelId: number | null;
   readonly routePercent: number | null;
   readonly quarantined: boolean;
+  readonly hasGaps: boolean;
 }
 
 async function readState({ db, definition, runtime }: StateContext): Promise<State> {
@@ -84,15 +85,17 @@ async function readState({ db, definition, runtime }: StateContext): Promise<Sta
     modelId: null,
     routePercent: null,
     quarantined: false,
+    hasGaps: false,
   };
   if (columns === undefined) {
     const { rows } = await db.query<{ mark: string }>(`SELECT ${mark} AS mark`);
     return { ...none, mark: rows[0]?.mark ?? null };
   }
+  const gaps = columns.includes('has_gaps') ? 'm.has_gaps IS TRUE' : 'false';
   const percent = columns.includes('route_percent') ? 'm.route_percent' : 'NULL::real';
   const { rows } = await db.query<Omit<State, 'markSql'>>(
     `SELECT ${mark} AS mark, m.updated_at::text || m.xmin::text AS version, m.active, m.model_id AS "modelId",
-       ${percent} AS "routePercent", EXISTS (SELECT 1 FROM ${quoteQualified(runtime.stateSchema, 'quarantine')} q
+       ${percent} AS "routePercent", ${gaps} AS "hasGaps", EXISTS (SELECT 1 FROM ${quoteQualified(runtime.stateSchema, 'quarantine')} q
          WHERE q.migration_id = m.id) AS quarantined
      FROM ${quoteQualified(runtime.stateSchema, 'migrations')} m WHERE m.id = $1`,
     [definition.id],
@@ -125,7 +128,7 @@ async function readSides(ctx: StateContext, state: State): Promise<SearchLayout>
     active: state.active,
     sides,
     routePercent: state.routePercent,
-    hasGaps: state.active === 'new' && state.quarantined,
+    hasGaps: state.hasGaps || (state.active === 'new' && state.quarantined),
     iterativeScan: await hasIterativeScan(ctx.db),
   };
 }

@@ -44,9 +44,10 @@ function planSide(layout: SearchLayout, side: Side, has: Configured): SearchPlan
   requireSide(layout, side, has);
   const other = otherSide(side);
   const plain: SearchPlan = { served: side, sides: [side], keyword: undefined };
-  // The active column has all that the application gave it, but for texts that the model has refused.
+  // The active column has all that the application gave it, but for gaps.
   if (side === layout.active && !layout.hasGaps) return plain;
-  if (isThere(layout, other) && has[other]) return { ...plain, sides: inOrder(layout) };
+  // The one that fills in is asked first: a row that gets its vector between the two looks is then in both, and never in none.
+  if (isThere(layout, other) && has[other]) return { ...plain, sides: [other, side] };
   return side === layout.active ? plain : { ...plain, keyword: 'waiting' };
 }
 
@@ -55,7 +56,7 @@ function planMerge(layout: SearchLayout, has: Configured): SearchPlan {
   if (!isThere(layout, otherSide(layout.active))) return planSide(layout, layout.active, has);
   requireSide(layout, 'old', has);
   requireSide(layout, 'new', has);
-  return { served: 'both', sides: inOrder(layout), keyword: undefined };
+  return { served: 'both', sides: [layout.active, otherSide(layout.active)], keyword: undefined };
 }
 
 /** A side that cannot be asked leaves its share of the requests to the active one. */
@@ -63,11 +64,6 @@ function routedSide(layout: SearchLayout, bucket: number, has: Configured): Side
   if (layout.routePercent === null) return layout.active;
   const side = bucket < layout.routePercent ? 'new' : 'old';
   return isThere(layout, side) && has[side] ? side : layout.active;
-}
-
-/** The active side first: a row that gets its vector between the two looks is then in both, and never in none. */
-function inOrder({ active }: SearchLayout): readonly Side[] {
-  return [active, otherSide(active)];
 }
 
 export function otherSide(side: Side): Side {

@@ -113,7 +113,8 @@ async function readList(
     if (row.distance === null || row.distance === undefined) return [];
     const key = target.key.map((_, i) => String(row[`k${i}`]));
     const near = Number(row.distance);
-    const score = distance === 'cosine' ? 1 - near : -near;
+    // A stored vector of zeros is at no angle to anything, NaN: as far as a row can be.
+    const score = distance === 'cosine' ? 1 - (Number.isNaN(near) ? 2 : near) : -near;
     return [
       { id: idOf(key), key, text: row.text ?? null, score, stale: row.stale === 'true', other: row.other === 'true' },
     ];

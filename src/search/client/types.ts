@@ -100,7 +100,7 @@ export interface SearchAnswer {
   /** What the order of the hits comes from. Rows that it cannot rank yet stand where another of `asked` has them. */
   readonly served: Source | 'both';
   readonly asked: readonly AskedSource[];
-  /** Why words alone have answered in `hybrid`: the model could not embed the query. */
+  /** Why a source was left out, as its model could not embed the query: in `hybrid` words alone have answered; else the active side, without its gaps. */
   readonly failure: string | undefined;
   readonly milliseconds: number;
 }

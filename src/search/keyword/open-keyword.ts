@@ -39,6 +39,8 @@ export interface Keyword {
 
 const CANDIDATES = 1_000;
 const MAX_ENTRIES = 50_000;
+/** More of a query is not read: each of its words costs a look at the index, and 40,000 of them are more than Postgres's stack holds. */
+const QUERY_CHARACTERS = 4_000;
 /** What stands in the catalog is looked at again after so long: an index that was built meanwhile is used from then on. */
 const PLACE_AGE_MS = 5_000;
 
@@ -62,7 +64,7 @@ export function openKeyword(options: OpenKeywordOptions): Keyword {
     const { limit } = wanted;
     if (!Number.isInteger(limit) || limit < 1) throw new RangeError(`limit is a whole number from 1, got ${limit}`);
     // A NUL is no part of any text in Postgres, and refused as a parameter.
-    const text = query.replaceAll('\u0000', ' ');
+    const text = query.slice(0, QUERY_CHARACTERS).replaceAll('\u0000', ' ');
     try {
       return await answer(tx, await placeNow(tx), text, wanted, { ...options, stateSchema });
     } catch (error) {

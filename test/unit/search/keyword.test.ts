@@ -95,13 +95,13 @@ describe('the SQL of a keyword search', () => {
     const { text, params } = indexedSearchSql(target, search);
     const words = `pg_catalog.to_tsvector('my."La''ng"'::pg_catalog.regconfig, pg_catalog."left"((t."te""xt")::pg_catalog.text, 100000))`;
     expect(text).toContain(
-      `FROM "My ""App"""."Seg ments" t WHERE ${words} OPERATOR(pg_catalog.@@) $4::pg_catalog.tsquery AND (lang = $1 OR n > $2) AND t."emb""2" IS NULL`,
+      `FROM "My ""App"""."Seg ments" t WHERE ${words} OPERATOR(pg_catalog.@@) $4::pg_catalog.tsquery AND (lang = $1 OR n > $2\n) AND t."emb""2" IS NULL`,
     );
     expect(text).toContain('ORDER BY s.score DESC, s.k0, s.k1 LIMIT $10::bigint');
     expect(params).toEqual(['de', 3, 2, "'o''clock'", 20, 50, `{"o'clock","a\\\\b"}`, '{2,1}', 7.5, 3]);
     const scan = scanSearchSql(target, { ...conditions, query: "x'); DROP", limit: 3 });
     expect(scan.text).not.toContain('DROP');
-    expect(scan.text).toContain('(true AND (lang = $3 OR n > $4) AND t."emb""2" IS NULL) AS wanted');
+    expect(scan.text).toContain('(true AND (lang = $3 OR n > $4\n) AND t."emb""2" IS NULL) AS wanted');
     expect(scan.params).toEqual(['my."La\'ng"', "x'); DROP", 'de', 3, 3]);
     expect(countWindowSql(target, true)).toContain(
       '(t."tenant", t."I""d") > ($1::text::uuid, $2::text::bigint) ORDER BY t."tenant", t."I""d" LIMIT $3::bigint',
@@ -128,7 +128,7 @@ describe('the SQL of a keyword search', () => {
       text: [
         'SELECT s.k0::pg_catalog.text AS k0, s.text, s.score::float8 AS score FROM (',
         '  SELECT t."I""d" AS k0, t."te""xt"::pg_catalog.text AS text, pdb.score(t."I""d") AS score FROM "My ""App"""."Seg ments" t',
-        '  WHERE t."te""xt" OPERATOR(pg_catalog.|||) $3::text AND (lang = $1 OR n > $2) AND t."emb""2" IS NULL ORDER BY score DESC, k0 LIMIT $4::bigint) s',
+        '  WHERE t."te""xt" OPERATOR(pg_catalog.|||) $3::text AND (lang = $1 OR n > $2\n) AND t."emb""2" IS NULL ORDER BY score DESC, k0 LIMIT $4::bigint) s',
         'ORDER BY s.score DESC, s.k0',
       ].join('\n'),
       params: ['de', 3, 'bees & honey', 3],
