@@ -79,7 +79,9 @@ const indexes = async () => {
 describe('tune', () => {
   it('measures before 005 and keeps nothing, as there is no state', async () => {
     // Searches by a distance that it does not have would never use it, and find everything.
-    await chain.db.query('CREATE INDEX a_l1 ON segments USING hnsw (embedding vector_l1_ops) WITH (m = 2, ef_construction = 4)');
+    await chain.db.query(
+      'CREATE INDEX a_l1 ON segments USING hnsw (embedding vector_l1_ops) WITH (m = 2, ef_construction = 4)',
+    );
     expect((await readSearchSide(context({ distance: 'cosine' }), 'active')).index).toMatchObject({
       name: 'segments_ann',
     });
