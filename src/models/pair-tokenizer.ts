@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Encoding, Tokenizer } from 'tokenizers';
 import type { TokenSequence } from './encode-texts.ts';
 import type { ModelConfig } from './model-config.ts';
-import { openTokenizer, padIdOf, slices } from './tokenizer.ts';
+import { openTokenizer, padIdOf, slices } from './open-tokenizer.ts';
 
 /** A query with one text, as a cross-encoder reads them: one sequence, the special tokens of the model between. */
 export interface TokenizedPair extends TokenSequence {

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { Tokenizer, templateProcessing } from 'tokenizers';
-import { ModelError, messageOf } from '../errors.ts';
+import { type Tokenizer, templateProcessing } from 'tokenizers';
+import { ModelError } from '../errors.ts';
 import type { TokenSequence } from './encode-texts.ts';
 import type { ModelConfig } from './model-config.ts';
+import { openTokenizer, padIdOf, slices } from './open-tokenizer.ts';
 
 export interface TokenizedText extends TokenSequence {
   /** True when the text was longer than the model's limit. */
@@ -21,10 +22,6 @@ export interface TextTokenizer {
    */
   tokenize(texts: readonly string[]): Promise<readonly TokenizedText[]>;
 }
-
-/** Taking over 64 texts of 109 tokens holds the event loop for 1 ms, 1,024 at once for 30. */
-const SLICE_TEXTS = 64;
-const SLICE_CHARACTERS = 65_536;
 
 /**
  * Loads `tokenizer.json` with the limits of the model, whatever truncation and padding the file itself carries:
@@ -68,44 +65,8 @@ async function putBehindTexts(tokenizer: Tokenizer, endToken: string, path: stri
   tokenizer.setPostProcessor(templateProcessing(`$A ${endToken}`, undefined, [[endToken, id]]));
 }
 
-/** The id with which shorter texts of a batch are filled up. */
-export function padIdOf(tokenizer: Tokenizer, { padToken, padId }: Pick<ModelConfig, 'padToken' | 'padId'>): number {
-  const named = padToken === undefined ? null : tokenizer.tokenToId(padToken);
-  return named ?? padId ?? 0;
-}
-
-/** Texts in as many as are tokenised before the event loop gets its turn. */
-export function* slices(texts: readonly string[]): Generator<readonly string[]> {
-  let start = 0;
-  while (start < texts.length) {
-    let end = start + 1;
-    let characters = texts[start]?.length ?? 0;
-    while (end < texts.length && end - start < SLICE_TEXTS) {
-      characters += texts[end]?.length ?? 0;
-      if (characters > SLICE_CHARACTERS) break;
-      end++;
-    }
-    yield texts.slice(start, end);
-    start = end;
-  }
-}
-
 /** A short key of token ids: equal exactly when the ids are, save for a collision of 128 bits. */
 function tokenKey(ids: Int32Array): string {
   const bytes = new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength);
   return createHash('sha256').update(bytes).digest('base64url').slice(0, 22);
-}
-
-/** A `tokenizer.json` without the padding that it carries. @throws ModelError `tokenizer_invalid` */
-export function openTokenizer(path: string): Tokenizer {
-  try {
-    const tokenizer = Tokenizer.fromFile(path);
-    tokenizer.disablePadding();
-    return tokenizer;
-  } catch (cause) {
-    throw new ModelError('tokenizer_invalid', `${path} could not be loaded: ${messageOf(cause)}.`, {
-      hint: 'Copy the file again from where the model was published.',
-      cause,
-    });
-  }
 }
