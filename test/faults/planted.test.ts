@@ -4,8 +4,8 @@ import { type Lane, openLane } from './harness/lane.ts';
 import { searchFor } from './harness/planted.ts';
 import { PLANTED_BUGS } from './harness/planted-bugs.ts';
 
-/** Those that are found in the least time; `npm run test:faults -- --planted` looks for all ten, and runs each without its bug as well. */
-const HERE = ['a batch is written whatever its rows say now', 'the trigger never fires'];
+/** The one that is found in the least time; `npm run test:faults -- --planted` looks for all ten, and runs each without its bug as well. */
+const HERE = ['a batch is written whatever its rows say now'];
 
 describeOnServer('the harness finds a bug that was planted', () => {
   let lane: Lane;

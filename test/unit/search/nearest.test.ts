@@ -63,6 +63,7 @@ describe('searchSettings', () => {
     expect(searchSettings({ index: ivfflat }, 'index', 10)).toMatchObject({
       enable_seqscan: 'off',
       enable_sort: 'off',
+      jit: 'off',
     });
     expect(searchSettings({ index: undefined }, 'index', 10)).toEqual({});
   });
