@@ -77,7 +77,10 @@ describe('a search of real text while the backfill is on its way', () => {
       expect(hits.find((hit) => hit.key[0] === key)?.from).toBe(isEmbedded(key, 50) ? 'new' : 'keyword');
       expect(asked.map(({ source }) => source)).toEqual(['new', 'keyword']);
     }
-    await expect(client.query('views', { mode: 'old' })).rejects.toMatchObject({ code: 'no_provider' });
+    await expect(client.query('views', { mode: 'old' })).rejects.toMatchObject({
+      code: 'no_provider',
+      hint: expect.stringContaining('"from" (or EMBEDDING_OLD_MODEL)'),
+    });
   });
 
   it('hybrid ranks by meaning and words; words alone answer when the model cannot', async () => {

@@ -81,6 +81,12 @@ function requireSide(layout: SearchLayout, side: Side, has: Configured): void {
   throw new ConfigError(
     'no_provider',
     `The ${side} model is not configured, so a text cannot be searched by its vectors.`,
-    { step: 'inspect', hint: `Give createSearch encoders.${side}.` },
+    { step: 'inspect', hint: `${giveModel(side)}.` },
   );
+}
+
+/** How a side's model is configured, by the library's user and on the command line; without a full stop. */
+export function giveModel(side: Side): string {
+  const inFile = side === 'old' ? '"from" (or EMBEDDING_OLD_MODEL)' : '"model" (or EMBEDDING_MODEL)';
+  return `Give createSearch encoders.${side}; for the command line set ${inFile} in reembed.config.ts`;
 }

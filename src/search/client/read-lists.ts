@@ -7,7 +7,7 @@ import type { KeywordHit, KeywordSearch } from '../keyword/types.ts';
 import { quantizedOf, searchSettings } from '../nearest.ts';
 import { catalogDatabase } from './catalog-database.ts';
 import type { SearchLayout, SideLayout } from './layout.ts';
-import { otherSide, type SearchPlan } from './plan-search.ts';
+import { giveModel, otherSide, type SearchPlan } from './plan-search.ts';
 import type { Side, Source } from './types.ts';
 
 /** A row as one source ranked it. */
@@ -87,7 +87,7 @@ async function readWords(
   } catch (cause) {
     if (!(cause instanceof PreflightError && cause.code === 'keyword_index_missing')) throw cause;
     const message = `Rows that have no vector in ${target.column} yet are out of reach: the other model is not configured, and there is no keyword index.`;
-    const hint = `Give createSearch encoders.${otherSide(side)}, or run "reembed keyword build".`;
+    const hint = `${giveModel(otherSide(side))}, or run "reembed keyword build".`;
     throw new ConfigError('rows_out_of_reach', message, { step: 'inspect', hint, cause });
   }
 }
