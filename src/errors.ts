@@ -10,6 +10,7 @@ export type Step =
   | 'backup'
   | 'restore'
   | 'tune'
+  | 'adapter'
   | 'inspect';
 
 export interface ErrorDetails {
@@ -65,6 +66,9 @@ export class DatabaseError extends ReembedError {}
 
 /** A model's files are missing, altered or not understood, or inference failed. */
 export class ModelError extends ReembedError {}
+
+/** A projection cannot be learned, is missing, altered or of other models, or loses more than was allowed; nothing was changed. */
+export class AdapterError extends ReembedError {}
 
 /**
  * A provider answered wrongly or not at all. `retryable` tells whether the same call may succeed later, `scope` whether another text would

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { ConfigError } from '../errors.ts';
+import { adapterSettings, adapterShape } from './adapter-env.ts';
 import { defaultCacheDir } from './default-cache-dir.ts';
 import {
   type Environment,
@@ -55,6 +56,7 @@ const runtimeSchema = z.object({
   REEMBED_LEASE_SECONDS: envWhole(2, 3600),
   ...remoteShape,
   ...qualityShape,
+  ...adapterShape,
   REEMBED_LOG: envOneOf('text', 'json'),
 });
 
@@ -111,6 +113,7 @@ export function loadRuntimeSettings(env: Environment = process.env, cwd = proces
     evaluation: evaluationSettings(values),
     reranking: rerankSettings(values),
     build: buildSettings(values),
+    adapters: adapterSettings(values, cwd),
     log: values.REEMBED_LOG ?? 'text',
   };
 }

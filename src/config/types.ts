@@ -141,6 +141,16 @@ export interface RerankSettings {
   readonly batchSize: number;
 }
 
+/** Maps between the spaces of two models, see `docs/adapters.md`. */
+export interface AdapterSettings {
+  /** The registry's directory (`projections`): `REEMBED_PROJECTIONS_DIR`. */
+  readonly dir: string;
+  /** The projection that 006 maps the old vectors with, or `auto` for the best that fits; embeds text when undefined: `REEMBED_ADAPTER`, `--adapter`. */
+  readonly use: string | undefined;
+  /** Lets `EmbeddingsService.detect` move a table by a projection that fits, with a backup: `REEMBED_AUTO_ADAPT`. */
+  readonly auto: boolean;
+}
+
 /** What the building of one vector index may take from the server. */
 export interface IndexBuildSettings {
   /** maintenance_work_mem of the build at most, in bytes; a quarter of effective_cache_size, 2 GB at most, when undefined: `REEMBED_BUILD_MEMORY`. */
@@ -204,6 +214,7 @@ export interface RuntimeSettings {
   readonly evaluation: EvaluationSettings;
   readonly reranking: RerankSettings;
   readonly build: IndexBuildSettings;
+  readonly adapters: AdapterSettings;
   readonly log: 'text' | 'json';
   /** Where models are looked up by name: `REEMBED_MODELS_DIR`; `~/.cache/reembed/models` when undefined. */
   readonly modelsDir: string | undefined;

@@ -1,5 +1,5 @@
-/** Values of a constant; the element type is the array's: float, int64, int32, uint8, int8. */
-export type OnnxData = Float32Array | BigInt64Array | Int32Array | Uint8Array | Int8Array;
+/** Values of a constant; the element type is the array's: float, double, int64, int32, uint8, int8. */
+export type OnnxData = Float32Array | Float64Array | BigInt64Array | Int32Array | Uint8Array | Int8Array;
 
 /** A constant of the graph. */
 export interface OnnxTensor {
@@ -42,30 +42,56 @@ export interface OnnxEncoder {
   readonly nodes: readonly OnnxNode[];
 }
 
+/** An input or output of a graph. A dimension that is a name may be of any size, the same wherever the name stands. */
+export interface OnnxValue {
+  readonly name: string;
+  readonly type: 'float' | 'float16' | 'double' | 'int64';
+  readonly dims: readonly (string | number)[];
+}
+
+/** Any graph. */
+export interface OnnxGraph {
+  readonly name: string;
+  readonly inputs: readonly OnnxValue[];
+  readonly outputs: readonly OnnxValue[];
+  readonly constants: readonly OnnxTensor[];
+  readonly nodes: readonly OnnxNode[];
+}
+
 const IR_VERSION = 8;
 const OPSET = 17;
 /** TensorProto.DataType */
-const FLOAT = 1;
-const INT64 = 7;
-const FLOAT16 = 10;
+const ELEMENT_TYPES = { float: 1, int64: 7, float16: 10, double: 11 } as const;
 /** AttributeProto.AttributeType */
 const FLOAT_ATTRIBUTE = 1;
 const INTEGER_ATTRIBUTE = 2;
 const INTEGERS_ATTRIBUTE = 7;
 
-/** Encodes a ModelProto. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto */
+/** Encodes a text encoder as a ModelProto. */
 export function encodeOnnxModel(model: OnnxEncoder): Buffer {
   const batch = ['batch_size', 'sequence_length'];
   const outputs = model.outputs ?? [{ name: model.output, pools: model.pools === true }];
+  return encodeOnnxGraph({
+    name: 'encoder',
+    nodes: model.nodes,
+    constants: model.constants,
+    inputs: model.inputs.map((name) => ({ name, type: 'int64', dims: batch })),
+    outputs: outputs.map(({ name, pools, half }) => ({
+      name,
+      type: half === true ? 'float16' : 'float',
+      dims: [...(pools === true ? batch.slice(0, 1) : batch), model.dimensions],
+    })),
+  });
+}
+
+/** Encodes a ModelProto. Field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto */
+export function encodeOnnxGraph({ name, inputs, outputs, constants, nodes }: OnnxGraph): Buffer {
   const graph = Buffer.concat([
-    ...model.nodes.map((node) => message(1, encodeNode(node))),
-    text(2, 'encoder'),
-    ...model.constants.map((tensor) => message(5, encodeTensor(tensor))),
-    ...model.inputs.map((name) => message(11, encodeValue(name, INT64, batch))),
-    ...outputs.map(({ name, pools, half }) => {
-      const rows = pools === true ? batch.slice(0, 1) : batch;
-      return message(12, encodeValue(name, half === true ? FLOAT16 : FLOAT, [...rows, model.dimensions]));
-    }),
+    ...nodes.map((node) => message(1, encodeNode(node))),
+    text(2, name),
+    ...constants.map((tensor) => message(5, encodeTensor(tensor))),
+    ...inputs.map((value) => message(11, encodeValue(value))),
+    ...outputs.map((value) => message(12, encodeValue(value))),
   ]);
   return Buffer.concat([
     integer(1, IR_VERSION),
@@ -104,16 +130,17 @@ function encodeTensor({ name, dims, data }: OnnxTensor): Buffer {
 }
 
 function elementType(data: OnnxData): number {
-  if (data instanceof Float32Array) return FLOAT;
+  if (data instanceof Float32Array) return ELEMENT_TYPES.float;
+  if (data instanceof Float64Array) return ELEMENT_TYPES.double;
   if (data instanceof Uint8Array) return 2;
   if (data instanceof Int8Array) return 3;
-  return data instanceof Int32Array ? 6 : INT64;
+  return data instanceof Int32Array ? 6 : ELEMENT_TYPES.int64;
 }
 
 /** ValueInfoProto: name 1, type 2 { tensor_type 1 { elem_type 1, shape 2 { dim 1 { dim_value 1 | dim_param 2 } } } }. */
-function encodeValue(name: string, type: number, shape: readonly (string | number)[]): Buffer {
+function encodeValue({ name, type, dims: shape }: OnnxValue): Buffer {
   const dims = shape.map((dim) => message(1, typeof dim === 'string' ? text(2, dim) : integer(1, dim)));
-  const tensor = Buffer.concat([integer(1, type), message(2, Buffer.concat(dims))]);
+  const tensor = Buffer.concat([integer(1, ELEMENT_TYPES[type]), message(2, Buffer.concat(dims))]);
   return Buffer.concat([text(1, name), message(2, message(1, tensor))]);
 }
 

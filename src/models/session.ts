@@ -46,7 +46,7 @@ export interface InferenceSession {
   release(): Promise<void>;
 }
 
-type Runtime = typeof ort;
+export type Runtime = typeof ort;
 
 /**
  * Opens one session. On `auto`, CUDA where its libraries are installed and it works, else the CPU, with the reason in `note`;
@@ -78,7 +78,8 @@ function outputOf(session: ort.InferenceSession, { graph, task, output: wanted }
   return chooseOutput(graph, session.outputNames, { task, wanted });
 }
 
-async function loadRuntime(): Promise<Runtime> {
+/** @throws ModelError `onnxruntime_missing` */
+export async function loadRuntime(): Promise<Runtime> {
   try {
     const runtime = await import('onnxruntime-node');
     runtime.env.logLevel = 'fatal';

@@ -11,17 +11,24 @@ export function embeddableSql(target: Pick<VectorTarget, 'text'>, alias: string)
 }
 
 /**
- * Not yet embedded by the model with this id. With provenance columns that is exact, also after an undone swap or a bypassed trigger;
- * a column without them (the application's old one), and one that the application writes itself, is pending where it is NULL, or
- * marked as stale.
+ * Not yet embedded by the model with this id, nor kept as an adapter's. With provenance columns that is exact, also after an undone swap or a
+ * bypassed trigger; a column without them (the application's old one), and one that the application writes itself, is pending where it is
+ * NULL, or marked as stale. Where adapted vectors are to be replaced, they alone are pending: a write is then a compare-and-set on provenance.
  */
 export function notEmbeddedSql(target: VectorTarget, alias: string, modelId: number): string {
   const missing = `${alias}.${quoteIdentifier(target.column)} IS NULL`;
   if (target.provenance === undefined) return missing;
-  if (target.onlyMissing === true)
-    return `(${missing} OR ${alias}.${quoteIdentifier(target.provenance.model)} IS NOT DISTINCT FROM ${STALE_MODEL})`;
+  const by = `${alias}.${quoteIdentifier(target.provenance.model)}`;
+  const { adapted } = target;
+  if (adapted?.as === 'replaced') return `${by} IS NOT DISTINCT FROM ${wholeId(adapted.modelId)}`;
+  if (target.onlyMissing === true) return `(${missing} OR ${by} IS NOT DISTINCT FROM ${STALE_MODEL})`;
+  const open = `${by} IS DISTINCT FROM ${wholeId(modelId)}`;
+  return adapted === undefined ? open : `(${open} AND ${by} IS DISTINCT FROM ${wholeId(adapted.modelId)})`;
+}
+
+function wholeId(modelId: number): number {
   if (!Number.isInteger(modelId)) throw new RangeError(`a model id is an integer, got ${modelId}`);
-  return `${alias}.${quoteIdentifier(target.provenance.model)} IS DISTINCT FROM ${modelId}`;
+  return modelId;
 }
 
 /** Not quarantined with this very text: an edited row gets another try. */

@@ -1,6 +1,6 @@
 import { fragmentSql, type SqlFragment } from './filter.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from './identifiers.ts';
-import { STALE_MODEL } from './pending.ts';
+import { notEmbeddedSql, STALE_MODEL } from './pending.ts';
 import { type Quantization, quantizedSql } from './quantization.ts';
 import { tableSql, type VectorTarget } from './target.ts';
 import { textSql } from './text-source.ts';
@@ -44,14 +44,14 @@ export function rankedRowsSql({ target, distance, columns, where, quantized }: R
 }
 
 /**
- * Holds for a row `t` that this column can serve. Before the swap those are the rows that this run's model has embedded, whatever else may
+ * Holds for a row `t` that this column can serve. Before the swap those are the rows that this run's model (or its adapter) has embedded, whatever else may
  * stand there; in a column that the application writes, every row with a vector, a stale one too.
  */
 export function servedSql(target: VectorTarget, modelId: number | null): string {
   const present = `t.${quoteIdentifier(target.column)} IS NOT NULL`;
   if (target.provenance === undefined || target.onlyMissing === true) return present;
   if (modelId === null) return 'false';
-  return `(${present} AND t.${quoteIdentifier(target.provenance.model)} IS NOT DISTINCT FROM ${Number(modelId)})`;
+  return `(${present} AND NOT (${notEmbeddedSql(target, 't', modelId)}))`;
 }
 
 /** What tells that a migration has gone on: whoever read its columns under another mark has to read them again. */
@@ -62,7 +62,10 @@ export interface MarkSource {
   readonly columns: readonly string[] | undefined;
 }
 
-const MARKED = ['phase', 'active', 'model_id', 'source_column', 'target_column', 'kept_column', 'text_column'];
+const MARKED = [
+  ...['phase', 'active', 'model_id', 'adapted_model_id'],
+  ...['source_column', 'target_column', 'kept_column', 'text_column'],
+];
 /** Of any size, so by their hash. */
 const MARKED_BY_HASH = ['new_indexes', 'text_expression', 'search_settings'];
 

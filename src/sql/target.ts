@@ -14,6 +14,13 @@ export interface ProvenanceColumns {
   readonly at: string;
 }
 
+/** Vectors that were mapped from the old ones, by the id that the state gave to their provenance. */
+export interface AdaptedVectors {
+  readonly modelId: number;
+  /** `kept`: they count as embedded, like those of the model itself. `replaced`: they are what is pending, and nothing else is. */
+  readonly as: 'kept' | 'replaced';
+}
+
 /** Everything that SQL about one vector column of one table needs; names are unquoted, resolved from the catalog. */
 export interface VectorTarget {
   readonly schema: string;
@@ -25,6 +32,8 @@ export interface VectorTarget {
   readonly provenance: ProvenanceColumns | undefined;
   /** Pending are only rows without any vector, or with a stale one: after the swap the application writes vectors of its own here. */
   readonly onlyMissing?: boolean;
+  /** Vectors that an adapter made in this column. */
+  readonly adapted?: AdaptedVectors | undefined;
   readonly vectorType: 'vector' | 'halfvec';
   readonly dimensions: number;
   /** The schema in which the extension `vector` lives. */

@@ -73,6 +73,8 @@ export interface MigrationRecord {
   readonly active: 'old' | 'new';
   /** Null until the first run of the backfill with something to do. */
   readonly modelId: number | null;
+  /** The provenance of vectors that an adapter made, which count as the model's until they are replaced; null where there are none. */
+  readonly adaptedModelId: number | null;
   readonly definition: Readonly<Record<string, unknown>>;
   /** Key values, as text, behind which everything was visited in the present pass. */
   readonly cursor: readonly string[] | null;
@@ -106,6 +108,7 @@ const COLUMNS: Readonly<Record<keyof MigrationRecord, string>> = {
   phase: 'phase',
   active: 'active',
   modelId: 'model_id',
+  adaptedModelId: 'adapted_model_id',
   definition: 'definition',
   cursor: 'cursor',
   rowsTotal: 'rows_total',
@@ -133,16 +136,22 @@ const JSON_FIELDS: ReadonlySet<string> = new Set([
 /** bigint in the table, safe as numbers: no table has 2^53 rows. */
 const COUNT_FIELDS: ReadonlySet<string> = new Set(['rowsTotal', 'rowsWritten', 'tokens', 'truncated']);
 
+/** Of columns that came after version 3 of the state. */
+const LATER_FIELDS: ReadonlyMap<string, string> = new Map([
+  ['textExpression', 'jsonb'],
+  ['searchSettings', 'jsonb'],
+  ['hasGaps', 'boolean'],
+  ['adaptedModelId', 'integer'],
+]);
+
 const SELECT_LIST = Object.entries(COLUMNS)
   .map(([field, column]) => `${readSql(field, column)} AS "${field}"`)
   .join(', ');
 
 function readSql(field: string, column: string): string {
   // Not there in the state of an older version, which is read as it is.
-  if (field === 'textExpression' || field === 'searchSettings')
-    return `(pg_catalog.to_jsonb(m) ->> '${column}')::jsonb`;
-  if (field === 'hasGaps') return `(pg_catalog.to_jsonb(m) ->> '${column}')::boolean`;
-  return `m.${column}${castOf(field)}`;
+  const type = LATER_FIELDS.get(field);
+  return type === undefined ? `m.${column}${castOf(field)}` : `(pg_catalog.to_jsonb(m) ->> '${column}')::${type}`;
 }
 
 function castOf(field: string): string {

@@ -59,7 +59,8 @@ export function newVectorTarget(
   record: Pick<
     MigrationRecord,
     'active' | 'column' | 'target' | 'text' | 'textExpression' | 'vectorType' | 'dimensions'
-  >,
+  > &
+    Partial<Pick<MigrationRecord, 'adaptedModelId'>>,
   table: TableInfo,
   extension: VectorExtension,
   stateSchema: string,
@@ -73,6 +74,7 @@ export function newVectorTarget(
     column,
     provenance: provenanceOf(column),
     onlyMissing: record.active === 'new',
+    adapted: typeof record.adaptedModelId === 'number' ? { modelId: record.adaptedModelId, as: 'kept' } : undefined,
     vectorType: record.vectorType,
     dimensions: record.dimensions,
     vectorSchema: extension.schema,
@@ -101,6 +103,7 @@ export function oldVectorTarget(
     column: name,
     provenance: hasProvenance ? provenance : undefined,
     onlyMissing: true,
+    adapted: undefined,
     vectorType: column.typeName === 'halfvec' ? 'halfvec' : 'vector',
     dimensions: column.dimensions ?? 0,
   };

@@ -2,6 +2,7 @@ import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import type { Database, Queryable } from '../db/types.ts';
 import { PreflightError } from '../errors.ts';
 import { quoteIdentifier, quoteLiteral } from '../sql/identifiers.ts';
+import { adaptedColumn } from './adapted-column.ts';
 import { QUALITY_COLUMNS, qualityTables } from './quality-tables.ts';
 import { spendingTables } from './spending-tables.ts';
 import { refuseNewerState, STATE_VERSION } from './state-version.ts';
@@ -30,7 +31,7 @@ function createStatements(schema: string): string[] {
        cursor jsonb, rows_total bigint, rows_written bigint NOT NULL DEFAULT 0, tokens bigint NOT NULL DEFAULT 0, truncated bigint NOT NULL DEFAULT 0,
        old_indexes jsonb NOT NULL DEFAULT '[]', new_indexes jsonb NOT NULL DEFAULT '[]', backups jsonb NOT NULL DEFAULT '[]',
        swapped_at timestamptz, finalized_at timestamptz, text_expression text,
-       paused_at timestamptz, paused_by text, throttle jsonb, ${QUALITY_COLUMNS},
+       paused_at timestamptz, paused_by text, throttle jsonb, ${QUALITY_COLUMNS}, ${adaptedColumn(s)},
        created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now())`,
     // Apart from the migrations, because a lease is taken before 005 has made its record.
     `CREATE TABLE IF NOT EXISTS ${s}.leases (

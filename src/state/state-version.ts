@@ -3,12 +3,13 @@ import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import type { Queryable } from '../db/types.ts';
 import { BusyError, PreflightError, type Step } from '../errors.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
+import { adaptedColumn } from './adapted-column.ts';
 import { type MigrationContext, throwIfStopped } from './context.ts';
 import { QUALITY_COLUMNS, qualityTables } from './quality-tables.ts';
 import { spendingTables } from './spending-tables.ts';
 
 /** Raised with every change of the state's tables, together with a step in UPGRADES; a newer one than this is refused. */
-export const STATE_VERSION = 5;
+export const STATE_VERSION = 6;
 
 /** The statements that lead from a version to the next, for the quoted schema. */
 const UPGRADES: ReadonlyMap<number, (schema: string) => string> = new Map([
@@ -26,6 +27,7 @@ const UPGRADES: ReadonlyMap<number, (schema: string) => string> = new Map([
       ADD COLUMN paused_by text, ADD COLUMN throttle jsonb`,
   ],
   [4, (schema) => [addColumns(schema, QUALITY_COLUMNS), ...qualityTables(schema)].join('; ')],
+  [5, (schema) => addColumns(schema, adaptedColumn(schema))],
 ]);
 
 function addColumns(schema: string, columns: string): string {

@@ -126,7 +126,7 @@ describe('a state of another release', () => {
     await chain.db.query(`UPDATE reembed.meta SET value = '99' WHERE key = 'version'`);
     expect(await refusalOf(expand(contextFor()))).toEqual({
       code: 'state_newer',
-      message: 'The state in schema "reembed" has version 99, this reembed knows 5.',
+      message: 'The state in schema "reembed" has version 99, this reembed knows 6.',
       hint: 'Update the package "reembed" to the version that the other deployment uses.',
     });
   });

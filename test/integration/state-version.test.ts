@@ -58,7 +58,7 @@ describe('a database that an older reembed left half done', () => {
     expect(await readStatus(chain.context())).toMatchObject({ phase: 'backfilled', rows: { done: 60, pending: 40 } });
     expect(await version()).toBe('1');
     await fill(chain.context());
-    expect(await version()).toBe('5');
+    expect(await version()).toBe('6');
     await expand(chain.context());
     await cutOver(chain.context());
     expect(await wrongVectors(chain.db, SEGMENTS, 'embedding')).toEqual([]);
@@ -93,7 +93,7 @@ describe('a database that an older reembed left half done', () => {
     setTimeout(() => void request.query('COMMIT'), 700);
     await fill(chain.context());
     await request.close();
-    expect(await version()).toBe('5');
+    expect(await version()).toBe('6');
   });
 
   it('is refused to a role that does not own its tables, by name', async (test) => {

@@ -82,6 +82,7 @@ describe('loadRuntimeSettings', () => {
       gate: 'warn',
       evaluation: { queries: undefined, knownItem: undefined, tolerance: 0.02, minGain: undefined, maxChange: 0.1 },
       build: { memoryBytes: undefined, workers: undefined },
+      adapters: { dir: '/project/projections', use: undefined, auto: false },
       reranking: {
         enabled: false,
         provider: 'local',
