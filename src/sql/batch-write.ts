@@ -90,9 +90,11 @@ function assignments(target: VectorTarget, modelId: number): string {
   const vector = `${quoteIdentifier(target.column)} = i.embedding${cast}`;
   if (target.provenance === undefined) return vector;
   const { model, hash, at } = target.provenance;
-  const textHash = target.mappedFrom === undefined ? 'i.hash' : textHashSql(target.text, 't');
+  const isMapped = target.mappedFrom !== undefined;
+  const textHash = isMapped ? textHashSql(target.text, 't') : 'i.hash';
+  const maker = isMapped ? target.adapted?.modelId : modelId;
   return (
-    `${vector}, ${quoteIdentifier(model)} = ${modelId}, ${quoteIdentifier(hash)} = ${textHash}, ` +
+    `${vector}, ${quoteIdentifier(model)} = ${maker}, ${quoteIdentifier(hash)} = ${textHash}, ` +
     `${quoteIdentifier(at)} = pg_catalog.clock_timestamp()`
   );
 }

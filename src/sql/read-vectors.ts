@@ -1,13 +1,17 @@
 import { quoteIdentifier, quoteLiteral, quoteQualified } from './identifiers.ts';
 import { notQuarantinedSql, pendingSql } from './pending.ts';
 import { compareRowSql, partitionSql } from './read-window.ts';
-import { type OldVectors, tableSql, type VectorTarget, vectorSendSql } from './target.ts';
+import { type AdaptedVectors, type OldVectors, tableSql, type VectorTarget, vectorSendSql } from './target.ts';
 
 /** A target whose rows are mapped from old vectors. */
-export type MappedTarget = VectorTarget & { readonly mappedFrom: OldVectors };
+export interface MappedTarget extends VectorTarget {
+  readonly mappedFrom: OldVectors;
+  /** Who they are from once they are written. */
+  readonly adapted: AdaptedVectors;
+}
 
 export function isMapped(target: VectorTarget): target is MappedTarget {
-  return target.mappedFrom !== undefined;
+  return target.mappedFrom !== undefined && target.adapted !== undefined;
 }
 
 export interface VectorWindow {

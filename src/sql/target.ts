@@ -18,6 +18,8 @@ export interface ProvenanceColumns {
 export interface OldVectors {
   readonly column: string;
   readonly vectorType: 'vector' | 'halfvec';
+  /** 0 where the column is declared without. */
+  readonly dimensions: number;
   /** Where reembed made them in an earlier migration. */
   readonly provenance: ProvenanceColumns | undefined;
 }
