@@ -75,6 +75,13 @@ export function adapterDetails(entry: ProjectionEntry, layers: readonly LayerSha
   ].join('\n');
 }
 
+/** What it maps, and all its measures. */
+export function adapterMeasures(entry: ProjectionEntry): string {
+  const { metrics, samples } = entry;
+  const lines = metrics === undefined ? [unmeasured(entry)] : measured(metrics, samples.holdout);
+  return [adapterSummary(entry), learnedFrom(entry), '', ...lines].join('\n');
+}
+
 function measured(metrics: ProjectionMetrics, holdout: number): string[] {
   const { queries, recallAt10, reciprocalRank, cosine, thresholds } = metrics;
   const rows = [
