@@ -21,16 +21,19 @@ export function mappedTarget(target: VectorTarget): MappedTarget {
 /**
  * One window of rows whose old vectors are to be mapped: by binary COPY, which sends half the bytes of what `bytea` is as text, straight into the
  * matrix. The embedded database has no COPY.
+ *
+ * @param memory of a former window's matrix
  */
 export async function readVectorWindow(
   db: Database,
   target: MappedTarget,
   { limits, dimensions, ...window }: VectorReading,
   after: readonly string[] | null,
+  memory?: ArrayBuffer,
 ): Promise<Window> {
   const room = Math.max(1, Math.min(limits.rows, Math.floor(limits.bytes / (4 * dimensions))));
   const sql = readVectorsSql(target, { ...window, after, rows: room });
-  const stack = stackVectors(room, dimensions);
+  const stack = stackVectors(room, dimensions, memory);
   const rows = db.embedded ? await queryRows(db, target, sql, stack) : await copyRows(db, target, sql, stack);
   const { data, faults } = stack.take();
   return {

@@ -94,7 +94,7 @@ async function openReader(job: BackfillJob): Promise<(after: readonly string[] |
   }
   const target = mappedTarget(to.target);
   const reading = { ...options, upTo, limits, dimensions: source.dimensions };
-  return (after) => withRetries(() => readVectorWindow(ctx.db, target, reading, after), retry);
+  return (after) => withRetries(() => readVectorWindow(ctx.db, target, reading, after, source.takeMemory()), retry);
 }
 
 function launcher(job: RunningJob, flights: readonly Flight[]) {

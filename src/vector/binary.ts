@@ -110,14 +110,17 @@ export function decodeVector(bytes: Uint8Array): Float32Array {
 export interface VectorStack {
   /** Takes what `vector_send` returned, as long as there is room. */
   push(bytes: Uint8Array | undefined): void;
-  /** To be taken once: the values, and why a vector is not among them, by its position; its place holds zeros. */
+  /** To be taken once: the values, and why a vector is not among them, by its position; its place holds anything. */
   take(): { readonly data: Float32Array; readonly faults: ReadonlyMap<number, string> };
 }
 
-/** @param room vectors at most */
-export function stackVectors(room: number, dimensions: number): VectorStack {
+/**
+ * @param room vectors at most
+ * @param memory of just this size, to be used again
+ */
+export function stackVectors(room: number, dimensions: number, memory?: ArrayBuffer): VectorStack {
   const size = 4 * dimensions;
-  const bytes = new Uint8Array(room * size);
+  const bytes = new Uint8Array(memory?.byteLength === room * size ? memory : new ArrayBuffer(room * size));
   const faults = new Map<number, string>();
   let count = 0;
   return {
