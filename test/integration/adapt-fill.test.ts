@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { readVectorWindow } from '../../src/backfill/read-vectors.ts';
+import { writeBatch } from '../../src/backfill/write-batch.ts';
 import type { MigrationInput } from '../../src/config/define-migration.ts';
 import type { RuntimeSettings } from '../../src/config/types.ts';
 import { resolveMigration } from '../../src/state/resolve.ts';
@@ -188,6 +190,19 @@ test('what an adapter cannot map is refused, and nothing is written', async () =
   await expect(refused('seed-1', { model: 'all-MiniLM-L6-v2', provider: 'local' })).rejects.toThrow(
     "it maps into the space of another model than the migration's",
   );
+  // A row that was written between the reading of its old vector and the writing of what it was mapped to.
+  const { target, table, extension } = await resolveMigration(contextFor());
+  const from = { ...target, column: 'embedding', dimensions: 16, provenance: undefined } as const;
+  const mapped = { ...target, mappedFrom: from, adapted: { modelId: 1, as: 'kept' } } as const;
+  const reading = { modelId: 0, migrationId: 'segments-hash', skipQuarantined: false, dimensions: 16 };
+  const limits = { rows: 4, bytes: 1e6 };
+  const window = await readVectorWindow(chain.db, mapped, { ...reading, upTo: ['60'], limits }, ['2']);
+  expect(window.rows.map(({ key }) => key)).toEqual([['3'], ['4'], ['5'], ['6']]);
+  await sql(`UPDATE ${table.name} SET embedding = ${newVector(4)} WHERE id = 4`);
+  const batch = window.rows.map((row) => ({ ...row, vector: new Float32Array(384).fill(1) }));
+  const to = { target: mapped, modelId: 0, vectorOid: extension.vectorOid, fence: undefined };
+  expect(await writeBatch(chain.db, to, batch)).toBe(3);
+  await sql('UPDATE segments SET embedding_384 = NULL, embedding_384_model = NULL, embedding_384_hash = NULL');
   // More than a few odd rows are the column's fault, a single one is its own.
   await sql('UPDATE segments SET embedding = array_fill(100, ARRAY[16])::vector WHERE id <= 4');
   await expect(refused('seed-1')).rejects.toMatchObject({ code: 'old_vectors_unfit', context: { unfit: 4, rows: 60 } });
