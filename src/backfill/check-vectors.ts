@@ -38,7 +38,8 @@ export function refuseOneVector(vectors: readonly Float32Array[], model: ModelFi
   // Only now: as a rule there is nothing to tell apart.
   if (marks !== undefined) {
     const distinct = new Map(vectors.map((vector, i) => [marks[i], vector]));
-    if (distinct.size < vectors.length) return refuseOneVector([...distinct.values()], model, { of });
+    refuseOneVector([...distinct.values()], model, { of });
+    return;
   }
   throw new IntegrityError(
     'contamination',
