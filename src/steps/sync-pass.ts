@@ -4,11 +4,12 @@ import type { MigrationContext } from '../state/context.ts';
 import { type LeaseRow, readLease } from '../state/lease.ts';
 import { readRecheck } from '../state/recheck.ts';
 import type { Phase } from '../state/records.ts';
-import { oldVectorTarget, resolveMigration } from '../state/resolve.ts';
+import { oldVectorTarget, type ResolvedMigration, resolveMigration } from '../state/resolve.ts';
 import { LOOK_LIMIT } from '../state/sync-mark.ts';
 import { updateUnderLease } from '../state/update-under-lease.ts';
 import { finishUndo } from '../swap/undo.ts';
 import { recordedModel } from './adopt-model.ts';
+import { adapterInUse } from './choose-adapter.ts';
 import { hasBlankRows } from './clear-blank-rows.ts';
 import { assertSameDefinition } from './definition-change.ts';
 import { ensureTrigger } from './ensure-trigger.ts';
@@ -53,7 +54,8 @@ export async function lookForPending(ctx: MigrationContext): Promise<SyncLook> {
   const { db, runtime } = ctx;
   const old = record.active === 'new' ? oldVectorTarget(record, table, extension, runtime.stateSchema) : undefined;
   const modelId = await recordedModel(ctx, resolved);
-  const pending = await countPendingUpTo(db, target, modelId, record.id, LOOK_LIMIT);
+  const texts = await countPendingUpTo(db, target, modelId, record.id, LOOK_LIMIT);
+  const pending = Math.max(texts, await countMappable(ctx, resolved, modelId));
   return {
     phase: record.phase,
     // The rows whose vector has to go count as one: what matters is that there is something to do.
@@ -64,6 +66,17 @@ export async function lookForPending(ctx: MigrationContext): Promise<SyncLook> {
         : await countPendingUpTo(db, { ...old, provenance: undefined }, 0, record.id, LOOK_LIMIT),
     recheck: record.active === 'old' && (await readRecheck(db, runtime.stateSchema, record.id)) !== undefined,
   };
+}
+
+/** Rows that the adapter in use can map: they need no text. */
+async function countMappable(
+  ctx: MigrationContext,
+  { record, target }: ResolvedMigration,
+  modelId: number,
+): Promise<number> {
+  const from = target.adapted?.from;
+  if (from === undefined || record.active === 'new' || adapterInUse(ctx) === undefined) return 0;
+  return countPendingUpTo(ctx.db, { ...target, mappedFrom: from }, modelId, record.id, LOOK_LIMIT);
 }
 
 /**

@@ -4,7 +4,7 @@ import { BusyError } from '../errors.ts';
 import { plural } from '../plural.ts';
 import { keptColumnName } from '../sql/exchange.ts';
 import { provenanceOf, type VectorTarget } from '../sql/target.ts';
-import { createSwappedTriggerSql } from '../sql/trigger.ts';
+import { createSwappedTriggerSql, dropTriggerSql } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
 import { type MigrationRecord, type NewIndex, updateRecord } from '../state/records.ts';
@@ -89,7 +89,9 @@ async function applySwap(ctx: MigrationContext, tx: Queryable, resolved: Resolve
   const kept = old === undefined || keptColumn === null ? undefined : keptTarget(old, keptColumn);
   const served = { ...target, column: record.column, provenance: provenanceOf(record.column) };
   const trigger = createSwappedTriggerSql({ served, kept }, record.id, { always });
-  await tx.query([...columns, ...indexes.statements, ...trigger].join(';\n'));
+  // One that watches the old column for an adapter's sake would not let it be dropped.
+  const watching = target.adapted === undefined ? [] : dropTriggerSql(target, record.id);
+  await tx.query([...watching, ...columns, ...indexes.statements, ...trigger].join(';\n'));
   await updateRecord(tx, stateSchema, record.id, {
     phase: 'swapped',
     active: 'new',

@@ -160,9 +160,9 @@ test('partitions, composite keys, an expression and halfvec on both sides', asyn
   );
   expect((await fill(contextFor({ input }))).run).toMatchObject({ written: 2 });
   expect(countMakers(await makers('embedding_384', 'embedding', watched))).toEqual({ [ONE]: 118, [MODEL]: 2 });
-  await undoFill(contextFor({ input, runtime: { backup: 'none' } }));
-  expect(countMakers(await makers('embedding_384', 'embedding', watched))).toEqual({ null: 120 });
-  expect((await resolveMigration(contextFor({ input }))).record.adaptedModelId).toBeNull();
+  // The trigger that watches the old column goes before it.
+  const dropped = contextFor({ input: { ...input, oldColumn: 'drop' }, runtime: { backup: 'none' } });
+  expect(await cutOver(dropped)).toMatchObject({ changed: true, keptColumn: null });
 });
 
 test('what an adapter cannot map is refused, and nothing is written', async () => {
@@ -213,6 +213,9 @@ test('what an adapter cannot map is refused, and nothing is written', async () =
   );
   expect(countMakers(await makers())).toEqual({ null: 1, [ONE]: 59 });
 
+  await undoFill(contextFor());
+  expect(countMakers(await makers())).toEqual({ null: 60 });
+  expect((await resolveMigration(contextFor())).record.adaptedModelId).toBeNull();
   const makerColumns = 'ADD embedding_model int, ADD embedding_hash bytea, ADD embedding_at timestamptz';
   await sql(`ALTER TABLE segments ${makerColumns}; UPDATE segments SET embedding_model = 1 + id % 2`);
   await expect(refused('seed-1')).rejects.toMatchObject({ code: 'mixed_models' });
