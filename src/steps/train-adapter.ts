@@ -1,5 +1,6 @@
 import type { ProjectionSpace } from '../adapters/types.ts';
-import type { ModelReference } from '../config/types.ts';
+import { providerOf } from '../config/define-migration.ts';
+import type { MigrationDefinition, ModelReference } from '../config/types.ts';
 import { AdapterError } from '../errors.ts';
 import { spaceDifferences } from '../inspect/model-differences.ts';
 import type { ModelFingerprint } from '../providers/types.ts';
@@ -41,7 +42,7 @@ export async function withTableSample<T>(
   options: TrainAdapterOptions,
   work: (given: GivenSample) => Promise<T>,
 ): Promise<T> {
-  const reference = options.target ?? ctx.definition;
+  const reference = options.target ?? realModel(ctx.definition);
   const named = options.source ?? ctx.definition.from;
   const fresh = lazyProvider(ctx, reference);
   const old = named === undefined ? undefined : lazyProvider(ctx, named);
@@ -60,6 +61,12 @@ export async function withTableSample<T>(
     await fresh.close();
     await old?.close();
   }
+}
+
+/** Behind the provider `adapted` stands the model that is named; which provider makes it only a projection could say, and there is none yet. */
+function realModel(definition: MigrationDefinition): ModelReference & Pick<MigrationDefinition, 'revision'> {
+  const { provider, model } = definition;
+  return provider === 'adapted' ? { ...definition, provider: providerOf(model) } : definition;
 }
 
 async function readSample(
