@@ -1,5 +1,5 @@
 import { quoteIdentifier, quoteQualified } from './identifiers.ts';
-import { textHashSql, type VectorTarget } from './target.ts';
+import { type OldVectors, textHashSql, type VectorTarget, vectorSendSql } from './target.ts';
 import { textSql } from './text-source.ts';
 
 /** Stands for a model in the served column after the swap: the text was edited, the vector is of the former one. Ids begin at 1. */
@@ -37,18 +37,36 @@ function wholeId(modelId: number): number {
   return modelId;
 }
 
+/** Has an old vector that an adapter can map: none whose text was edited since an earlier migration embedded it. */
+export function mappableSql(from: OldVectors, alias: string): string {
+  const present = `${alias}.${quoteIdentifier(from.column)} IS NOT NULL`;
+  if (from.provenance === undefined) return present;
+  return `(${present} AND ${alias}.${quoteIdentifier(from.provenance.model)} IS DISTINCT FROM ${STALE_MODEL})`;
+}
+
+/** What a quarantined row is known by: its text, or, where it is mapped and has none, the old vector. */
+export function quarantineHashSql(target: VectorTarget, alias: string): string {
+  const text = textHashSql(target.text, alias);
+  if (target.mappedFrom === undefined) return text;
+  const { column, vectorType } = target.mappedFrom;
+  const bytes = vectorSendSql(target, vectorType, `${alias}.${quoteIdentifier(column)}`);
+  return `COALESCE(${text}, pg_catalog.substring(pg_catalog.sha256(${bytes}), 1, 16))`;
+}
+
 /** Not quarantined with this very text: an edited row gets another try. */
 export function notQuarantinedSql(target: VectorTarget, alias: string, migrationId: string): string {
   return (
     `NOT EXISTS (SELECT 1 FROM ${quoteQualified(target.stateSchema, 'quarantine')} q ` +
     `WHERE q.migration_id = ${literal(migrationId)} AND q.key = ${keyJsonSql(target, alias)} ` +
-    `AND q.text_hash = ${textHashSql(target.text, alias)})`
+    `AND q.text_hash = ${quarantineHashSql(target, alias)})`
   );
 }
 
 /** The whole definition of pending: what the backfill still has to do. Composed of constants only, so that it can stand in a partial index. */
 export function pendingSql(target: VectorTarget, alias: string, modelId: number): string {
-  return `${notEmbeddedSql(target, alias, modelId)} AND ${embeddableSql(target, alias)}`;
+  const { mappedFrom } = target;
+  const possible = mappedFrom === undefined ? embeddableSql(target, alias) : mappableSql(mappedFrom, alias);
+  return `${notEmbeddedSql(target, alias, modelId)} AND ${possible}`;
 }
 
 /** The key as a jsonb array of the text forms of its columns, in key order. */

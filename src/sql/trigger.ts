@@ -1,6 +1,6 @@
 import { fitIdentifier, quoteIdentifier, quoteQualified } from './identifiers.ts';
 import { STALE_MODEL } from './pending.ts';
-import { tableSql, type VectorTarget } from './target.ts';
+import { tableSql, type VectorTarget, vectorSendSql } from './target.ts';
 import { textSql } from './text-source.ts';
 
 /** BEFORE triggers fire in order of their names: this one must see the text after every other trigger has rewritten it. */
@@ -23,7 +23,7 @@ function functionSql(target: VectorTarget, migrationId: string): string {
  *
  * When a row's text bytes change and the statement did not also write the vector, vector and provenance become NULL, so that no
  * vector of another text survives. When the vector is written by anyone but reembed (provenance untouched), only the
- * provenance is cleared: the row counts as not embedded by us.
+ * provenance is cleared: the row counts as not embedded by us. A vector that an adapter made goes with the old one that it was mapped from.
  */
 export function createTriggerSql(target: VectorTarget, migrationId: string, options: { always: boolean }): string[] {
   const triggers = [{ name: triggerName(migrationId), condition: triggerCondition(target), passes: '' }];
@@ -114,11 +114,19 @@ function textChanged(target: VectorTarget): string {
   return `${now} IS DISTINCT FROM ${before}`;
 }
 
+function bytesChanged(
+  target: VectorTarget,
+  { column, vectorType }: Pick<VectorTarget, 'column' | 'vectorType'>,
+): string {
+  const [now, before] = ['NEW', 'OLD'].map((row) =>
+    vectorSendSql(target, vectorType, `${row}.${quoteIdentifier(column)}`),
+  );
+  return `${now} IS DISTINCT FROM ${before}`;
+}
+
 /** IS DISTINCT FROM on vectors needs the extension's operators on the search path; their binary form needs nothing. */
 function vectorChanged(target: VectorTarget): string {
-  const send = quoteQualified(target.vectorSchema, `${target.vectorType}_send`);
-  const column = quoteIdentifier(target.column);
-  return `${send}(NEW.${column}) IS DISTINCT FROM ${send}(OLD.${column})`;
+  return bytesChanged(target, target);
 }
 
 /**
@@ -139,7 +147,15 @@ function provenanceUntouched(target: VectorTarget): string {
 /** In the trigger's WHEN, so that a write of the backfill itself never pays for a call. */
 function triggerCondition(target: VectorTarget): string {
   if (target.provenance === undefined) return `${textChanged(target)} AND NOT (${vectorChanged(target)})`;
-  return `${textChanged(target)} OR (${provenanceUntouched(target)} AND ${vectorChanged(target)})`;
+  const changed = [vectorChanged(target), ...sourceChanged(target)].join(' OR ');
+  return `${textChanged(target)} OR (${provenanceUntouched(target)} AND (${changed}))`;
+}
+
+/** A vector that an adapter made is worth no more than the old one that it was mapped from. Every other row is spared the comparison. */
+function sourceChanged(target: VectorTarget): string[] {
+  const { adapted, provenance } = target;
+  if (adapted?.from === undefined || provenance === undefined) return [];
+  return [`(OLD.${quoteIdentifier(provenance.model)} = ${adapted.modelId} AND ${bytesChanged(target, adapted.from)})`];
 }
 
 /** What a changed text leaves of a vector that the statement did not write. */

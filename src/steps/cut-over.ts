@@ -14,8 +14,8 @@ import { checkExchange } from '../swap/check-exchange.ts';
 import { exchange } from '../swap/exchange.ts';
 import { finishExchange } from '../swap/finish-exchange.ts';
 import { assertSameDefinition } from './definition-change.ts';
-import { embedPending } from './embed-pending.ts';
 import { fillLeased } from './fill.ts';
+import { fillPending } from './fill-pending.ts';
 import { consultGate } from './gate.ts';
 import { type LazyProvider, lazyProvider } from './provider.ts';
 import { settleRebuild } from './settle-rebuild.ts';
@@ -66,7 +66,7 @@ async function cutOverLeased(ctx: MigrationContext, lease: Lease, provider: Lazy
     lockedMs = await exchangeColumns(ctx, lease, provider, adapted);
   }
   // From here on the application serves the new vectors; the rest is repeated until it is done.
-  await embedPending(ctx, lease, provider);
+  await fillPending(ctx, lease, provider);
   // Rows that the exchange went ahead without have their vector now: searches need not ask the kept column for them any more.
   const after = await resolveMigration(ctx);
   if (after.record.hasGaps === true) await updateUnderLease(ctx, lease, { hasGaps: false });
@@ -98,7 +98,7 @@ async function exchangeColumns(
   const newIndexes = await buildIndexes(ctx, resolved).catch(async (error: unknown) => {
     if (!(error instanceof PreflightError) || error.code !== 'column_unfilled') throw error;
     // Rows that came in since the catch-up, as while the gate judged: no index was begun yet.
-    await embedPending(ctx, lease, provider, { afterWalk: settles() });
+    await fillPending(ctx, lease, provider, { afterWalk: settles() });
     return buildIndexes(ctx, resolved);
   });
   if (definition.oldColumn === 'drop') await backupOld(ctx);
@@ -111,7 +111,7 @@ async function exchangeColumns(
   const { lockedMs } = await exchange(ctx, built, {
     newIndexes,
     catchUp: async () => {
-      await embedPending(ctx, lease, provider, { afterWalk: settles() });
+      await fillPending(ctx, lease, provider, { afterWalk: settles() });
     },
     guard: (tx) => assertLease(tx, runtime.stateSchema, definition.id, lease.token),
     noted: adapted === null ? undefined : { adapted },
