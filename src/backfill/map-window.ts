@@ -1,8 +1,7 @@
-import { vectorFault } from '../vector/vector-fault.ts';
 import type { ProducedWindow } from './process-window.ts';
 import type { MappingVectorSource, OldWindow, SourceRow } from './types.ts';
 
-/** Maps and checks the old vectors of one window. A row without a vector that can be mapped is told, and gets none. */
+/** Maps the old vectors of one window. A row whose vector cannot be mapped is told, and gets none. */
 export async function mapWindow(
   source: MappingVectorSource,
   rows: readonly SourceRow[],
@@ -19,7 +18,7 @@ export async function mapWindow(
   const bad: { key: readonly string[]; hash: undefined; reason: string }[] = [];
   for (const [i, row] of rows.entries()) {
     const vector = matrix.data.subarray(i * matrix.columns, (i + 1) * matrix.columns);
-    const reason = faults.get(i) ?? vectorFault(vector, source.model);
+    const reason = faults.get(i);
     if (reason !== undefined) bad.push({ key: row.key, hash: undefined, reason });
     else good.push({ key: row.key, vector, version: row.version, part: row.part });
   }

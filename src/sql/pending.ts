@@ -37,11 +37,12 @@ function wholeId(modelId: number): number {
   return modelId;
 }
 
-/** Has an old vector that an adapter can map: none whose text was edited since an earlier migration embedded it. */
-export function mappableSql(from: OldVectors, alias: string): string {
-  const present = `${alias}.${quoteIdentifier(from.column)} IS NOT NULL`;
-  if (from.provenance === undefined) return present;
-  return `(${present} AND ${alias}.${quoteIdentifier(from.provenance.model)} IS DISTINCT FROM ${STALE_MODEL})`;
+/** Has an old vector that an adapter can map: none of a text that was edited since, as far as a trigger of this migration or an earlier one saw it. */
+export function mappableSql(target: Pick<VectorTarget, 'provenance'>, from: OldVectors, alias: string): string {
+  const marks = [target.provenance, from.provenance].flatMap((columns) =>
+    columns === undefined ? [] : [`${alias}.${quoteIdentifier(columns.model)} IS DISTINCT FROM ${STALE_MODEL}`],
+  );
+  return `(${[`${alias}.${quoteIdentifier(from.column)} IS NOT NULL`, ...marks].join(' AND ')})`;
 }
 
 /** What a quarantined row is known by: its text, or, where it is mapped and has none, the old vector. */
@@ -65,7 +66,7 @@ export function notQuarantinedSql(target: VectorTarget, alias: string, migration
 /** The whole definition of pending: what the backfill still has to do. Composed of constants only, so that it can stand in a partial index. */
 export function pendingSql(target: VectorTarget, alias: string, modelId: number): string {
   const { mappedFrom } = target;
-  const possible = mappedFrom === undefined ? embeddableSql(target, alias) : mappableSql(mappedFrom, alias);
+  const possible = mappedFrom === undefined ? embeddableSql(target, alias) : mappableSql(target, mappedFrom, alias);
   return `${notEmbeddedSql(target, alias, modelId)} AND ${possible}`;
 }
 

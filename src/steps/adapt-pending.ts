@@ -147,7 +147,7 @@ async function countExtent(
 ): Promise<{ readonly rowsDone: number; readonly rowsTotal: number }> {
   const { rows } = await ctx.db.query<{ total: number; pending: number }>(
     `SELECT pg_catalog.count(*)::float8 AS total, pg_catalog.count(*) FILTER (WHERE ${pendingSql(target, 't', modelId)})::float8 AS pending
-     FROM ${tableSql(target)} t WHERE ${mappableSql(target.mappedFrom, 't')}`,
+     FROM ${tableSql(target)} t WHERE ${mappableSql(target, target.mappedFrom, 't')}`,
   );
   const { total = 0, pending = 0 } = rows[0] ?? {};
   return { rowsDone: total - pending, rowsTotal: total };
