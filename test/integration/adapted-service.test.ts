@@ -8,6 +8,7 @@ import { verify } from '../../src/inspect/verify.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
 import { createSearch } from '../../src/search/client/create-search.ts';
 import { textArrayLiteral } from '../../src/sql/array-literal.ts';
+import { registerModel } from '../../src/state/models.ts';
 import { updateRecord } from '../../src/state/records.ts';
 import { resolveMigration } from '../../src/state/resolve.ts';
 import { cutOver } from '../../src/steps/cut-over.ts';
@@ -105,7 +106,14 @@ it('an evaluation says that it is about adapted rows, and stands for no others',
     code: 'gate_no_verdict',
     message: expect.stringContaining('100% of the rows changed'),
   });
-  await behindTheTrigger(`UPDATE segments SET embedding_384_model = ${id}`);
+  const other = await registerModel(chain.db, 'reembed', { provider: 'adapted', name: 'adapted:other' });
+  const adaptBy = async (adapter: number | null) => {
+    await behindTheTrigger(`UPDATE segments SET embedding_384_model = ${adapter}`);
+    await updateRecord(chain.db, 'reembed', 'segments-hash', { adaptedModelId: adapter });
+  };
+  await adaptBy(other);
+  expect((await refusalOf(cutOver(required()))).message).toContain('the adapted rows are of another adapter since');
+  await adaptBy(id);
 });
 
 it('007 says how many rows are adapted and what the adapter keeps; without its projection that is unknown', async () => {
