@@ -9,9 +9,8 @@ import { findLocalModel, readModelMemory } from '../inspect/local-model-files.ts
 import { probeModel } from '../inspect/probe-model.ts';
 import { countTokens, type DrawnText, drawTexts } from '../inspect/sample-texts.ts';
 import { openTokenCounter } from '../inspect/token-counter.ts';
-import type { ModelMemory, PlanPace, ProbeResult, TextSample } from '../plan/inputs.ts';
+import type { ModelMemory, PlanAdapter, PlanPace, ProbeResult, TextSample } from '../plan/inputs.ts';
 import { makePlan } from '../plan/make-plan.ts';
-import type { PlanAdapter } from '../plan/plan-adapter.ts';
 import { choosePrice } from '../plan/plan-cost.ts';
 import { textsPerRequest } from '../plan/plan-requests.ts';
 import type { MigrationPlan } from '../plan/types.ts';
