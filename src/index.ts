@@ -34,12 +34,6 @@ export { type RoiInput, type RoiReport, reckonRoi } from './plan/roi.ts';
 export type { MigrationPlan } from './plan/types.ts';
 export type { OnProgress, ProgressEvent } from './progress.ts';
 export { createProvider } from './providers/create-provider.ts';
-export {
-  EmbeddingsService,
-  type EmbeddingsSettings,
-  type EncodeOptions,
-  type RerankTextsOptions,
-} from './providers/embeddings-service.ts';
 export { openReranker } from './providers/open-reranker.ts';
 export type { ProviderOptions } from './providers/provider-options.ts';
 export { type RankedText, rankScores } from './providers/rank-scores.ts';
@@ -79,6 +73,12 @@ export { createShadow } from './search/shadow/create-shadow.ts';
 export type { ServedSearch, Shadow, ShadowOptions, ShadowSettings } from './search/shadow/types.ts';
 export { transactionsOf } from './search/transactions-of.ts';
 export { type KnexLike, transactionsOfKnex } from './search/transactions-of-knex.ts';
+export {
+  EmbeddingsService,
+  type EmbeddingsSettings,
+  type EncodeOptions,
+  type RerankTextsOptions,
+} from './service/embeddings-service.ts';
 export { type SqlFragment, where } from './sql/filter.ts';
 export type { MigrationContext } from './state/context.ts';
 export type { SavedBackup } from './state/records.ts';

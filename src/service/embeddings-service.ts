@@ -2,13 +2,13 @@ import { modelFromEnv } from '../config/model-from-env.ts';
 import { loadRuntimeSettings } from '../config/runtime.ts';
 import type { ModelReference } from '../config/types.ts';
 import { ConfigError, messageOf } from '../errors.ts';
-import { createProvider } from './create-provider.ts';
-import { openReranker } from './open-reranker.ts';
-import { type ProviderOptions, providerOptions } from './provider-options.ts';
-import { type RankedText, rankScores } from './rank-scores.ts';
-import type { Reranker } from './reranker.ts';
-import { type RerankerSettings, rerankerSettings } from './reranker-settings.ts';
-import type { EmbeddingProvider, ModelFingerprint, ProviderHealth } from './types.ts';
+import { createProvider } from '../providers/create-provider.ts';
+import { openReranker } from '../providers/open-reranker.ts';
+import { type ProviderOptions, providerOptions } from '../providers/provider-options.ts';
+import { type RankedText, rankScores } from '../providers/rank-scores.ts';
+import type { Reranker } from '../providers/reranker.ts';
+import { type RerankerSettings, rerankerSettings } from '../providers/reranker-settings.ts';
+import type { EmbeddingProvider, ModelFingerprint, ProviderHealth } from '../providers/types.ts';
 
 export interface EmbeddingsSettings extends ProviderOptions {
   readonly model: ModelReference & { readonly revision?: string | undefined };
