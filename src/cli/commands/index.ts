@@ -1,5 +1,6 @@
 import type { Command } from '../command.ts';
 import { findDemoFiles } from '../demo/demo-files.ts';
+import { adapter } from './adapter.ts';
 import { backfill } from './backfill.ts';
 import { backup } from './backup.ts';
 import { bench } from './bench.ts';
@@ -46,6 +47,7 @@ export const commands: readonly Command[] = [
   route,
   keyword,
   tune,
+  adapter,
   plan,
   doctor,
   model,

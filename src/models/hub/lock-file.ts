@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Dtype } from '../../config/types.ts';
 import { ModelError, messageOf } from '../../errors.ts';
 import { DTYPES } from '../model-layout.ts';
+import { inTurn } from '../take-turn.ts';
 
 const SHA256 = /^[0-9a-f]{64}$/;
 const entrySchema = z.object({
@@ -61,68 +61,10 @@ export function differingFile({ files }: LockedModel, hashes: LockCandidate['has
 
 /** Locks a model, whole or not at all; the other models of the file stay as they are, those too that another pull locks meanwhile. */
 export async function writeLock(path: string, candidate: LockCandidate, revision: string | null): Promise<void> {
-  const guard = await takeTurn(path);
-  try {
-    await addEntry(path, candidate, revision);
-  } finally {
-    await rmdir(guard).catch(() => undefined);
-  }
-}
-
-/** A turn takes milliseconds: one that lasts so long belongs to a process that was killed. */
-const TURN_MS = 10_000;
-
-/** A directory that one process at a time can make. */
-async function takeTurn(path: string): Promise<string> {
-  const guard = `${path}.writing`;
-  for (const began = performance.now(); !(await makes(guard, path)); ) {
-    if (performance.now() - began > 3 * TURN_MS) throw occupied(path, guard);
-    if (await isLeft(guard)) await takeAway(guard, path);
-    await sleep(20);
-  }
-  return guard;
-}
-
-/** Whether this process made the directory; false where another was first. */
-async function makes(directory: string, path: string): Promise<boolean> {
-  try {
-    await mkdir(directory);
-    return true;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
-    throw unwritable(path, error);
-  }
-}
-
-async function isLeft(guard: string): Promise<boolean> {
-  const since = await stat(guard).then(
-    ({ mtimeMs }) => mtimeMs,
-    () => undefined,
-  );
-  return since !== undefined && Math.abs(Date.now() - since) > TURN_MS;
-}
-
-/**
- * Removes a guard that was left. One process at a time, which looks again first: of two that saw the same old guard the
- * slower would otherwise remove the new one, that the faster has made meanwhile.
- */
-async function takeAway(guard: string, path: string): Promise<void> {
-  const removing = `${guard}.removing`;
-  if (!(await makes(removing, path))) return;
-  try {
-    if (await isLeft(guard)) await rmdir(guard).catch(() => undefined);
-  } finally {
-    await rmdir(removing).catch(() => undefined);
-  }
-}
-
-function occupied(path: string, guard: string): ModelError {
-  return new ModelError(
-    'model_lock_unwritable',
-    `Could not write ${path}: ${guard} is there since ${(3 * TURN_MS) / 1000} s.`,
-    {
-      hint: `Where no other pull runs, remove ${guard} and ${guard}.removing, and run the command again.`,
-    },
+  await inTurn(
+    path,
+    (reason, hint, cause) => unwritable(path, reason, hint, cause),
+    () => addEntry(path, candidate, revision),
   );
 }
 
@@ -136,13 +78,13 @@ async function addEntry(path: string, { name, dtype, hashes }: LockCandidate, re
     await rename(draft, path);
   } catch (cause) {
     await rm(draft, { force: true }).catch(() => undefined);
-    throw unwritable(path, cause);
+    throw unwritable(path, messageOf(cause), undefined, cause);
   }
 }
 
-function unwritable(path: string, cause: unknown): ModelError {
-  return new ModelError('model_lock_unwritable', `Could not write ${path}: ${messageOf(cause)}.`, {
-    hint: 'Run the command where that file can be written: it belongs into your repository.',
+function unwritable(path: string, reason: string, hint: string | undefined, cause: unknown): ModelError {
+  return new ModelError('model_lock_unwritable', `Could not write ${path}: ${reason}.`, {
+    hint: hint ?? 'Run the command where that file can be written: it belongs into your repository.',
     cause,
   });
 }

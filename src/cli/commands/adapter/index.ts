@@ -1,0 +1,9 @@
+import type { Command } from '../../command.ts';
+import { exportAdapter } from './export.ts';
+import { importAdapter } from './import.ts';
+import { listAdapters } from './list.ts';
+import { removeAdapter } from './remove.ts';
+import { showAdapter } from './show.ts';
+
+/** In the order of `reembed adapter --help`. */
+export const subcommands: readonly Command[] = [listAdapters, showAdapter, exportAdapter, importAdapter, removeAdapter];
