@@ -1,0 +1,14 @@
+import { openRegistry } from '../adapters/registry.ts';
+import type { ProjectionEntry } from '../adapters/types.ts';
+import { AdapterError, IntegrityError } from '../errors.ts';
+import { verify } from '../inspect/verify.ts';
+import type { MigrationContext } from '../state/context.ts';
+import { findRecord } from '../state/resolve.ts';
+import { type AdapterMark, assertMayBegin, markBegun, markEnded } from './adapter-mark.ts';
+import { cutOver } from './cut-over.ts';
+import { expand } from './expand.ts';
+import { fill } from './fill.ts';
+import { backup } from './finalize.ts';
+import { type MeasuredPreservation, measurePreservation, refusePoor } from './measure-preservation.ts';
+import { type LazyProvider, lazyProvider } from './provider.ts';
+import { isVerdict, undoAdapter } from './undo-adapter.ts';
