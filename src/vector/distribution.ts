@@ -55,3 +55,40 @@ export function bootstrapMean(values: ArrayLike<number>, seed: number, resamples
   means.sort();
   return { mean: meanOf(values), low: quantile(means, 0.025), high: quantile(means, 0.975) };
 }
+
+/** A ratio of two means with its interval. */
+export interface RatioInterval {
+  readonly ratio: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/**
+ * How much of one mean another one is, with the 95% bootstrap interval (percentile method, the pairs drawn again together). NaN where the
+ * whole is 0; a resample whose whole is 0 says nothing and is left out.
+ *
+ * @param parts, wholes one a query, in the same order
+ */
+export function bootstrapRatio(
+  parts: ArrayLike<number>,
+  wholes: ArrayLike<number>,
+  seed: number,
+  resamples = 1000,
+): RatioInterval {
+  const random = seededRandom(seed);
+  const count = parts.length;
+  const ratios: number[] = [];
+  for (let r = 0; r < resamples; r++) {
+    let part = 0;
+    let whole = 0;
+    for (let i = 0; i < count; i++) {
+      const drawn = Math.floor(random() * count);
+      part += parts[drawn] ?? 0;
+      whole += wholes[drawn] ?? 0;
+    }
+    if (whole > 0) ratios.push(part / whole);
+  }
+  const sorted = ascending(ratios);
+  const ratio = meanOf(parts) / meanOf(wholes);
+  return { ratio, low: quantile(sorted, 0.025), high: quantile(sorted, 0.975) };
+}

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ascending, bootstrapMean, quantile, spreadOf } from '../../../src/vector/distribution.ts';
+import { ascending, bootstrapMean, bootstrapRatio, quantile, spreadOf } from '../../../src/vector/distribution.ts';
 import { seededRandom } from '../../../src/vector/random.ts';
 
 describe('quantile', () => {
@@ -43,5 +43,26 @@ describe('bootstrapMean', () => {
     expect(bootstrapMean(values, 5)).toEqual(bootstrapMean(values, 5));
     expect(bootstrapMean([0.25], 5)).toEqual({ mean: 0.25, low: 0.25, high: 0.25 });
     expect(bootstrapMean([], 5).mean).toBeNaN();
+  });
+});
+
+describe('bootstrapRatio', () => {
+  it('covers the true ratio in about 95 of 100 samples', () => {
+    const random = seededRandom(5);
+    let covered = 0;
+    for (let trial = 0; trial < 200; trial++) {
+      const wholes = Array.from({ length: 80 }, () => (random() < 0.8 ? 1 : 0));
+      const parts = wholes.map((whole) => (random() < 0.9 ? whole : 0));
+      const { low, high } = bootstrapRatio(parts, wholes, trial, 400);
+      if (low <= 0.9 && high >= 0.9) covered++;
+    }
+    // As above; parts and wholes go together, which drawing them apart would forget: the interval would be twice as wide.
+    expect(covered).toBeGreaterThanOrEqual(176);
+    expect(covered).toBeLessThanOrEqual(199);
+  });
+
+  it('is NaN of nothing', () => {
+    expect(bootstrapRatio([0, 0], [0, 0], 1).ratio).toBeNaN();
+    expect(bootstrapRatio([1, 0], [1, 1], 1).ratio).toBe(0.5);
   });
 });
