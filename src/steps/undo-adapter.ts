@@ -26,7 +26,6 @@ export async function undoAdapter(ctx: MigrationContext, mark: AdapterMark, reas
   ctx.onProgress({ kind: 'warning', message: `Taking everything back: ${messageOf(reason)}` });
   try {
     if ((await findRecord(ctx))?.active === 'new') await undoCutOver(ctx);
-    // Their backup would be one of vectors that are not worth having.
     await (mark.expandedBefore ? undoFill(ctx) : undoExpand(ctx));
     if (await stateExists(ctx.db, ctx.runtime.stateSchema)) {
       await markEnded(ctx, 'adapter-undone', { projection: mark.projection, reason: messageOf(reason) });
