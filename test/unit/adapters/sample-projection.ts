@@ -7,7 +7,11 @@ export function space(name: string, dimensions: number, more: Readonly<Record<st
 }
 
 /** An affine map with random values; no bias and no unit length unless said. */
-export function affine(input: number, output: number, more: Partial<ProjectionLayer> & { seed?: number } = {}): ProjectionLayer {
+export function affine(
+  input: number,
+  output: number,
+  more: Partial<ProjectionLayer> & { seed?: number } = {},
+): ProjectionLayer {
   const { seed = 1, ...layer } = more;
   const random = seededRandom(seed);
   const values = (length: number): Float32Array => Float32Array.from({ length }, () => random() - 0.5);
