@@ -4,7 +4,7 @@ import type { EmbeddingProvider } from '../providers/types.ts';
 import { adaptedQueries, type VectorAdapter } from '../search/adapted-encoder.ts';
 import type { SideProviders } from '../search/search.ts';
 import { readSearchSide, type SearchSide } from '../search/search-side.ts';
-import { assertColumn } from '../search/space-model.ts';
+import { assertEndsAt } from '../search/space-model.ts';
 import type { ComparedColumn } from '../sql/evaluation.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { findRecord } from '../state/resolve.ts';
@@ -66,7 +66,7 @@ export async function readSides(
 /** The column at which the projection ends, with the queries of the other side's model. */
 function adaptedSide(old: EvaluatedSide, fresh: EvaluatedSide, adapter: VectorAdapter): EvaluatedSide {
   const [searched, asked] = adapter.entry.direction === 'query' ? [old, fresh] : [fresh, old];
-  assertColumn(adapter.entry, searched.search.target);
+  assertEndsAt(adapter.entry, searched.search.target);
   return {
     ...searched,
     name: `${searched.name}, adapted queries`,

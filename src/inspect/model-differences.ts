@@ -25,28 +25,6 @@ export function spaceDifferences(stored: StoredFingerprint, present: StoredFinge
   return modelDifferences(stored, growing ? { ...present, files: stored.files } : present);
 }
 
-/**
- * The same of what both sides know: of a model that nobody recorded there is often no more than provider, name and dimensions. Where the files
- * are the same the name does not matter.
- */
-export function knownDifferences(known: StoredFingerprint, present: StoredFingerprint): string[] {
-  const isKnown = (value: unknown): boolean => {
-    if (value === undefined || value === null) return false;
-    return typeof value !== 'object' || Object.keys(value).length > 0;
-  };
-  const growing = known.provider === 'file' && present.provider === 'file';
-  const fields = Object.keys(known).filter(
-    (field) =>
-      isOfTheModel(field) && isKnown(known[field]) && isKnown(present[field]) && !(growing && field === 'files'),
-  );
-  const hasSameFiles = !growing && fields.includes('files') && sorted(known.files) === sorted(present.files);
-  return differencesIn(
-    fields.filter((field) => !(hasSameFiles && (field === 'name' || field === 'revision'))),
-    known,
-    present,
-  );
-}
-
 /** How the configuration wrote the name is kept beside the fingerprint; the model itself does not know it. */
 function isOfTheModel(field: string): boolean {
   return field !== 'configuredAs';

@@ -10,10 +10,10 @@ export interface DoctorTextOptions {
 }
 
 const MAX_WIDTH = 110;
-const LABELS = { error: 'ERROR', warning: 'warn' } as const;
+const LABELS = { error: 'ERROR', warning: 'warn', note: 'note' } as const;
 const INDENT = '         ';
 
-/** What `reembed doctor` prints: errors, warnings, what could not be looked at, the verdict. */
+/** What `reembed doctor` prints: errors, warnings, offers, what could not be looked at, the verdict. */
 export function doctorText(report: DoctorReport, { width, verbose }: DoctorTextOptions): string {
   const columns = Math.max(40, Math.min(width, MAX_WIDTH));
   const unknown = report.checks.filter((check) => check.result === 'unknown');
@@ -52,7 +52,7 @@ function okText(checks: readonly DoctorCheck[], columns: number, verbose: boolea
 
 function verdict({ ok, findings, migration, postgres, pgvector, seed, full }: DoctorReport, unknown: number): string {
   const errors = findings.filter((finding) => finding.severity === 'error').length;
-  const warnings = findings.length - errors;
+  const warnings = findings.filter((finding) => finding.severity === 'warning').length;
   const counts = [
     ...(errors > 0 ? [`${errors} ${plural(errors, 'error')}`] : []),
     ...(warnings > 0 ? [`${warnings} ${plural(warnings, 'warning')}`] : []),

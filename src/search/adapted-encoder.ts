@@ -1,15 +1,12 @@
-import type { Matrix, ProjectionEntry } from '../adapters/types.ts';
+import type { Adapter } from '../adapters/apply.ts';
+import type { ProjectionEntry } from '../adapters/types.ts';
 import { AdapterError, ModelError } from '../errors.ts';
-import type { EmbeddingProvider, ModelFingerprint } from '../providers/types.ts';
+import type { EmbeddingProvider } from '../providers/types.ts';
 import type { NamedEncoder } from './active-model.ts';
-import { assertSpace, spaceModel } from './space-model.ts';
+import { assertBeginsAt, spaceModel } from './space-model.ts';
 
-/** An opened projection, as `openAdapter` gives it. */
-export interface VectorAdapter {
-  readonly entry: ProjectionEntry;
-  /** One mapped row a row, in order. */
-  apply(matrix: Matrix, signal?: AbortSignal): Promise<Matrix>;
-}
+/** An opened projection, as `openAdapter` and `openQueryAdapter` give it. */
+export type VectorAdapter = Pick<Adapter, 'entry' | 'apply' | 'applyOnce'>;
 
 /**
  * One model's queries as vectors of another one: `encoders: { old: adaptedEncoder(newModel, adapter) }` searches the old column with the new
@@ -50,19 +47,22 @@ async function mapVectors(
   vectors: readonly ArrayLike<number>[],
   signal: AbortSignal | undefined,
 ): Promise<Float32Array[]> {
-  if (vectors.length === 0) return [];
   const columns = adapter.entry.source.dimensions;
+  const [first, ...others] = vectors;
+  if (first === undefined) return [];
+  // A request's one query is not worth the way to a thread.
+  if (others.length === 0) return [await adapter.applyOnce(sized(adapter.entry, first))];
   const data = new Float32Array(vectors.length * columns);
   for (const [row, vector] of vectors.entries()) {
-    if (vector.length !== columns) throw wrongSize(adapter.entry, vector.length);
-    data.set(vector, row * columns);
+    data.set(sized(adapter.entry, vector), row * columns);
   }
   const mapped = await adapter.apply({ rows: vectors.length, columns, data }, signal);
   return vectors.map((_, row) => mapped.data.slice(row * mapped.columns, (row + 1) * mapped.columns));
 }
 
-function assertBeginsAt(entry: ProjectionEntry, model: ModelFingerprint): void {
-  assertSpace(entry, 'source', { ...model }, 'and the queries are embedded by');
+function sized(entry: ProjectionEntry, vector: ArrayLike<number>): Float32Array {
+  if (vector.length !== entry.source.dimensions) throw wrongSize(entry, vector.length);
+  return Float32Array.from(vector);
 }
 
 function wrongSize({ id, source }: ProjectionEntry, got: number): ModelError {

@@ -1,9 +1,8 @@
+import { compareSpaces, type WantedSpace } from '../adapters/same-space.ts';
 import type { ProjectionEntry, ProjectionSpace } from '../adapters/types.ts';
 import { AdapterError } from '../errors.ts';
-import { knownDifferences } from '../inspect/model-differences.ts';
 import type { ModelFingerprint } from '../providers/types.ts';
 import type { VectorTarget } from '../sql/target.ts';
-import type { StoredFingerprint } from '../state/models.ts';
 
 /** The space's model as an encoder names its own; what nobody recorded is null or empty. */
 export function spaceModel({ fingerprint, dimensions }: ProjectionSpace): ModelFingerprint {
@@ -22,66 +21,51 @@ export function spaceModel({ fingerprint, dimensions }: ProjectionSpace): ModelF
 }
 
 /** E.g. `local all-MiniLM-L6-v2 (384 dimensions)`. */
-export function describeSpace({ fingerprint, dimensions }: ProjectionSpace): string {
-  return `${fingerprint.provider} ${fingerprint.name} (${dimensions} dimensions)`;
+export function describeSpace({ fingerprint, reference, dimensions }: WantedSpace): string {
+  const provider = fingerprint?.provider ?? reference?.provider;
+  const name = fingerprint?.name ?? reference?.model;
+  const model = name === undefined ? 'a model that is not named' : `${provider ?? ''} ${name}`.trim();
+  return `${model} (${dimensions} dimensions)`;
 }
 
 /**
  * Vectors of another space would be mapped to something that only looks like an answer.
  *
- * @param end the end of the projection at which `model` is to stand
- * @param asked what the vectors are for, e.g. `the queries are embedded by`
- * @throws AdapterError `spaces_differ` with both spaces and the model
+ * @throws AdapterError `spaces_differ` when the projection does not begin at the model
  */
-export function assertSpace(
-  entry: ProjectionEntry,
-  end: 'source' | 'target',
-  model: StoredFingerprint & { readonly dimensions: number },
-  asked: string,
-): void {
-  const differences = spaceDifferences(entry[end], model);
-  if (differences.length === 0) return;
-  const other = end === 'source' ? entry.target : entry.source;
-  const turned = spaceDifferences(other, model).length === 0;
-  const maps = `${describeSpace(entry.source)} to ${describeSpace(entry.target)}`;
-  throw new AdapterError(
-    'spaces_differ',
-    `The projection "${entry.id}" (${entry.direction}) maps ${maps}, ${asked} ${describeSpace({ fingerprint: model, reference: undefined, dimensions: model.dimensions })}: ${differences.join('; ')}.`,
-    {
-      step: 'adapter',
-      hint: turned
-        ? `It goes the other way: train one with "reembed adapter train --direction ${entry.direction === 'query' ? 'document' : 'query'}".`
-        : 'Choose one that fits with "reembed adapter list", or train one with "reembed adapter train".',
-      context: { projection: entry.id, source: entry.source.fingerprint, target: entry.target.fingerprint, model },
-    },
-  );
+export function assertBeginsAt(entry: ProjectionEntry, model: ModelFingerprint): void {
+  const asking: WantedSpace = { dimensions: model.dimensions, fingerprint: { ...model } };
+  const { fit, difference = '' } = compareSpaces(entry.source, asking);
+  if (fit !== 'other') return;
+  const turned = compareSpaces(entry.target, asking).fit === 'same';
+  throw spacesDiffer(entry, `the queries are embedded by ${describeSpace(asking)}: ${difference}`, turned);
 }
 
 /** @throws AdapterError `spaces_differ` when the projection does not end at vectors of the column's dimensions */
-export function assertColumn(
+export function assertEndsAt(
   entry: ProjectionEntry,
   column: Pick<VectorTarget, 'schema' | 'table' | 'column' | 'dimensions'>,
 ): void {
-  const { dimensions } = column;
+  const { schema, table, column: name, dimensions } = column;
   if (dimensions === 0 || dimensions === entry.target.dimensions) return;
-  const name = `${column.schema}.${column.table}.${column.column}`;
-  throw new AdapterError(
-    'spaces_differ',
-    `The projection "${entry.id}" (${entry.direction}) maps ${describeSpace(entry.source)} to ${describeSpace(entry.target)}, ${name} holds vectors of ${dimensions} dimensions.`,
-    {
-      step: 'adapter',
-      hint: 'Choose one that ends there with "reembed adapter list", or train one with "reembed adapter train".',
-      context: { projection: entry.id, observed: dimensions, expected: entry.target.dimensions },
-    },
-  );
+  throw spacesDiffer(entry, `${schema}.${table}.${name} holds vectors of ${dimensions} dimensions`, false);
 }
 
-/** What of a model is not the space's, on all that both know. */
-export function spaceDifferences(
-  { fingerprint, dimensions }: ProjectionSpace,
-  model: StoredFingerprint & { readonly dimensions: number },
-): string[] {
-  return knownDifferences({ ...fingerprint, dimensions }, model);
+/** @param wanted a clause that says what was asked for */
+export function spacesDiffer(entry: ProjectionEntry, wanted: string, turned: boolean): AdapterError {
+  const { id, direction, source, target } = entry;
+  const other = direction === 'query' ? 'document' : 'query';
+  return new AdapterError(
+    'spaces_differ',
+    `The projection "${id}" maps ${direction === 'query' ? 'queries' : 'stored vectors'} of ${describeSpace(source)} to ${describeSpace(target)}, ${wanted}.`,
+    {
+      step: 'adapter',
+      hint: turned
+        ? `It goes the other way: train one with "reembed adapter train --direction ${other}".`
+        : 'Choose one that fits with "reembed adapter list", or train one with "reembed adapter train".',
+      context: { projection: id, direction, source: source.fingerprint, target: target.fingerprint },
+    },
+  );
 }
 
 function textOrNull(value: unknown): string | null {

@@ -1,18 +1,21 @@
-import type { Queryable } from '../db/types.ts';
 import { PreflightError } from '../errors.ts';
 import { plural } from '../plural.ts';
+import { textArrayLiteral } from '../sql/array-literal.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import { tableSql } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
 import type { MigrationRecord } from '../state/records.ts';
 import { findRecord, resolveMigration } from '../state/resolve.ts';
+import { stateExists } from '../state/schema.ts';
 
 /** What a migration by an adapter found when it began, so that an undo takes back no more than that. */
 export interface AdapterMark {
   readonly projection: string;
   /** Whether the new column was there before. */
   readonly expandedBefore: boolean;
+  /** Backups that the record named then. */
+  readonly backupsBefore: number;
 }
 
 const BEGUN = 'adapter-begun';
@@ -28,10 +31,14 @@ export async function assertMayBegin(ctx: MigrationContext): Promise<MigrationRe
   if (record === undefined) return undefined;
   const name = `${record.schema}.${record.table}`;
   if (record.active === 'new' && record.adaptedModelId === null) {
-    throw new PreflightError('already_swapped', `"${record.id}" is swapped: ${name}.${record.column} holds real vectors.`, {
-      step: 'adapter',
-      hint: 'Nothing is left to migrate; "reembed status" says what is in service.',
-    });
+    throw new PreflightError(
+      'already_swapped',
+      `"${record.id}" is swapped: ${name}.${record.column} holds real vectors.`,
+      {
+        step: 'adapter',
+        hint: 'Nothing is left to migrate; "reembed status" says what is in service.',
+      },
+    );
   }
   const real = record.active === 'old' ? await countReal(ctx) : 0;
   if (real === 0) return record;
@@ -57,9 +64,9 @@ async function countReal(ctx: MigrationContext): Promise<number> {
   return rows[0]?.n ?? 0;
 }
 
-/** Kept in the history, which outlives the record and every crash. */
+/** Kept in the history, which outlives the record and every crash. An earlier one that was not ended stands. */
 export async function markBegun(ctx: MigrationContext, mark: AdapterMark): Promise<AdapterMark> {
-  const earlier = await readMark(ctx.db, ctx);
+  const earlier = await readMark(ctx);
   if (earlier !== undefined) return earlier;
   await recordEvent(ctx.db, ctx.runtime.stateSchema, ctx.definition.id, BEGUN, { ...mark });
   return mark;
@@ -75,11 +82,13 @@ export async function markEnded(
 }
 
 /** Of a call that was neither finished nor undone. */
-async function readMark(db: Queryable, { definition, runtime }: MigrationContext): Promise<AdapterMark | undefined> {
+export async function readMark({ db, definition, runtime }: MigrationContext): Promise<AdapterMark | undefined> {
+  if (!(await stateExists(db, runtime.stateSchema))) return undefined;
   const { rows } = await db.query<{ kind: string; detail: AdapterMark }>(
     `SELECT kind, detail FROM ${quoteIdentifier(runtime.stateSchema)}.events
      WHERE migration_id = $1 AND kind = ANY ($2::text[]) ORDER BY id DESC LIMIT 1`,
-    [definition.id, `{${[BEGUN, ...ENDED].join(',')}}`],
+    [definition.id, textArrayLiteral([BEGUN, ...ENDED])],
   );
-  return rows[0]?.kind === BEGUN ? rows[0].detail : undefined;
+  const [last] = rows;
+  return last?.kind === BEGUN ? last.detail : undefined;
 }

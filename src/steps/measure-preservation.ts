@@ -1,6 +1,6 @@
 import { measureSimilarityPreservation } from '../adapters/measure.ts';
 import type { Matrix, ProjectionEntry } from '../adapters/types.ts';
-import { AdapterError, ConfigError, IntegrityError, messageOf, ModelError, ProviderError } from '../errors.ts';
+import { AdapterError, ConfigError, IntegrityError, ModelError, messageOf, ProviderError } from '../errors.ts';
 import { seededOrderSql, vectorSql } from '../inspect/stored-vectors.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/identifiers.ts';
@@ -101,6 +101,9 @@ function notMeasured({ id }: ProjectionEntry, rows: number): AdapterError {
   return new AdapterError(
     'not_measured',
     `What "${id}" loses was never measured, and only ${rows} rows of the table have a text to measure it by, ${LEAST_ROWS} are the least.`,
-    { step: 'adapter', hint: 'Compose or train it anew where texts are, which measures it; or migrate without verifying.' },
+    {
+      step: 'adapter',
+      hint: 'Compose or train it anew where texts are, which measures it; or migrate without verifying.',
+    },
   );
 }

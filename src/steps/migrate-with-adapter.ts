@@ -1,13 +1,15 @@
+import { existsSync } from 'node:fs';
 import type { ProjectionEntry } from '../adapters/types.ts';
 import { IntegrityError } from '../errors.ts';
 import { verify } from '../inspect/verify.ts';
 import type { MigrationContext } from '../state/context.ts';
-import { type AdapterMark, assertMayBegin, markBegun, markEnded } from './adapter-mark.ts';
-import { findAdapter } from './find-adapter.ts';
+import { resolveMigration } from '../state/resolve.ts';
+import { type AdapterMark, assertMayBegin, markBegun, markEnded, readMark } from './adapter-mark.ts';
 import { cutOver } from './cut-over.ts';
 import { expand } from './expand.ts';
 import { fill } from './fill.ts';
 import { backup } from './finalize.ts';
+import { findAdapter } from './find-adapter.ts';
 import { type MeasuredPreservation, measurePreservation, refusePoor } from './measure-preservation.ts';
 import { type LazyProvider, lazyProvider } from './provider.ts';
 import { isVerdict, undoAdapter } from './undo-adapter.ts';
@@ -53,14 +55,18 @@ export async function migrateWithAdapter(
   if (!(minSimilarity >= 0 && minSimilarity <= 1)) {
     throw new RangeError(`minSimilarity is a number from 0 to 1, got ${minSimilarity}`);
   }
-  const entry = await findAdapter(ctx, options.projection);
+  const entry = await findAdapter(ctx, options.projection ?? (await readMark(ctx))?.projection);
   const own = contextFor(ctx, entry);
   const before = await assertMayBegin(own);
   if (before?.active !== 'new') await expand(own);
-  const mark = await markBegun(own, { projection: entry.id, expandedBefore: before !== undefined });
+  const mark = await markBegun(own, {
+    projection: entry.id,
+    expandedBefore: before !== undefined,
+    backupsBefore: before?.backups.length ?? 0,
+  });
   const provider = lazyProvider(own, own.definition);
   try {
-    return await apply(own, entry, provider, { ...options, minSimilarity });
+    return await apply(own, { entry, provider, mark }, { ...options, minSimilarity });
   } catch (error) {
     if (!isVerdict(error)) throw error;
     throw await undoAdapter(own, mark, error);
@@ -83,23 +89,37 @@ function contextFor(ctx: MigrationContext, { id }: ProjectionEntry): MigrationCo
   };
 }
 
+interface Begun {
+  readonly entry: ProjectionEntry;
+  readonly provider: LazyProvider;
+  readonly mark: AdapterMark;
+}
+
 async function apply(
   ctx: MigrationContext,
-  entry: ProjectionEntry,
-  provider: LazyProvider,
+  { entry, provider, mark }: Begun,
   options: MigrateWithAdapterOptions & { readonly minSimilarity: number },
 ): Promise<MigratedWithAdapter> {
-  const { autoBackup = true, verify: verified = true } = options;
-  const backupPath = autoBackup ? await backUpOld(ctx) : undefined;
+  const { autoBackup = true, verify: verified = true, minSimilarity } = options;
+  const backupPath = autoBackup ? await backUpOld(ctx, mark) : undefined;
   await fill(ctx);
-  const { similarityPreservation, rows }: Partial<MeasuredPreservation> = verified
-    ? await verifyAdapted(ctx, entry, provider, options.minSimilarity)
+  const measured = verified
+    ? await verifyAdapted(ctx, entry, provider, minSimilarity)
     : { similarityPreservation: entry.metrics?.similarityPreservation, rows: 0 };
   await cutOver(ctx);
   if (verified) await verifyRows(ctx, provider);
-  const result = { projection: entry.id, backupPath, similarityPreservation, measuredRows: rows ?? 0 };
+  const { similarityPreservation, rows: measuredRows } = measured;
+  const result = { projection: entry.id, backupPath, similarityPreservation, measuredRows };
   await markEnded(ctx, 'adapter-applied', result);
   return { migrated: true, ...result };
+}
+
+/** The one that an earlier call has written is of the same vectors as long as they are the application's. */
+async function backUpOld(ctx: MigrationContext, mark: AdapterMark): Promise<string> {
+  const { record } = await resolveMigration(ctx);
+  const earlier = record.backups.slice(mark.backupsBefore).findLast(({ vectors }) => vectors === 'old');
+  if (earlier !== undefined && existsSync(earlier.path)) return earlier.path;
+  return (await backup(ctx, { side: 'old', reason: 'before-adapter' })).path;
 }
 
 async function verifyAdapted(

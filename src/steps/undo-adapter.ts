@@ -31,16 +31,12 @@ export async function undoAdapter(ctx: MigrationContext, mark: AdapterMark, reas
       await markEnded(ctx, 'adapter-undone', { projection: mark.projection, reason: messageOf(reason) });
     }
   } catch (cause) {
-    throw new AdapterError(
-      'undo_failed',
-      `${messageOf(reason)} Taking it back failed as well: ${messageOf(cause)}`,
-      {
-        step: 'adapter',
-        hint: 'Run "reembed rollback" where the swap has happened, then "reembed down".',
-        context: { projection: mark.projection, reason: codeOf(reason), undo: codeOf(cause) },
-        cause,
-      },
-    );
+    throw new AdapterError('undo_failed', `${messageOf(reason)} Taking it back failed as well: ${messageOf(cause)}`, {
+      step: 'adapter',
+      hint: 'Run "reembed rollback" where the swap has happened, then "reembed down".',
+      context: { projection: mark.projection, reason: codeOf(reason), undo: codeOf(cause) },
+      cause,
+    });
   }
   return new AdapterError(
     'adapter_undone',
@@ -60,5 +56,7 @@ function codeOf(error: unknown): string | undefined {
 
 function hintOf(reason: unknown): string {
   const own = reason instanceof ReembedError ? reason.hint : undefined;
-  return own ?? 'Train on more samples or another kind with "reembed adapter train", or embed the texts: "reembed backfill".';
+  return (
+    own ?? 'Train on more samples or another kind with "reembed adapter train", or embed the texts: "reembed backfill".'
+  );
 }

@@ -1,5 +1,4 @@
 import type {
-  Matrix,
   Projection,
   ProjectionDirection,
   ProjectionEntry,
@@ -111,22 +110,22 @@ function transposed(matrix: Float32Array, rows: number, columns: number): Float3
   return out;
 }
 
-/** Maps in plain JavaScript, without a thread: one linear layer, to unit length. */
+/** Maps in plain JavaScript, without a thread: one linear layer. */
 export function plainAdapter(entry: ProjectionEntry, { layers: [layer] }: Projection): VectorAdapter {
+  const { input = 0, output = 0, weight } = layer ?? {};
+  const map = (vector: Float32Array): Float32Array => {
+    const out = new Float32Array(output);
+    for (const [i, value] of vector.entries()) {
+      for (let j = 0; j < output; j++) out[j] = (out[j] ?? 0) + value * (weight?.[i * output + j] ?? 0);
+    }
+    return out;
+  };
   return {
     entry,
-    apply: async ({ rows, data }: Matrix) => {
-      const { input = 0, output = 0, weight } = layer ?? {};
-      const out = new Float32Array(rows * output);
-      for (let row = 0; row < rows; row++) {
-        for (let i = 0; i < input; i++) {
-          for (let j = 0; j < output; j++) {
-            const at = row * output + j;
-            out[at] = (out[at] ?? 0) + (data[row * input + i] ?? 0) * (weight?.[i * output + j] ?? 0);
-          }
-        }
-      }
-      return { rows, columns: output, data: out };
+    applyOnce: async (vector) => map(vector),
+    apply: async ({ rows, data }) => {
+      const mapped = Array.from({ length: rows }, (_, row) => map(data.subarray(row * input, (row + 1) * input)));
+      return { rows, columns: output, data: Float32Array.from(mapped.flatMap((vector) => [...vector])) };
     },
   };
 }

@@ -1,7 +1,7 @@
+import { compareSpaces } from '../../adapters/same-space.ts';
 import type { EmbeddingProvider, ModelFingerprint } from '../../providers/types.ts';
 import type { VectorTarget } from '../../sql/target.ts';
 import type { MigrationContext } from '../../state/context.ts';
-import { knownDifferences } from '../model-differences.ts';
 import { compareFewRows, OTHER_MODEL, type Resemblance, SAME_MODEL } from '../resemblance.ts';
 import { nameOfSpace, type StoredSpace } from './stored-space.ts';
 
@@ -50,9 +50,10 @@ export async function findMismatch(
   });
   if (dimensions !== model.dimensions) return differs('dimensions', `${holds}, ${made}.`);
   if (stored.fingerprint !== undefined) {
-    const differences = knownDifferences(stored.fingerprint, { ...model });
-    if (differences.length === 0) return { mismatch: undefined, message: `${holds}, as the configured model makes.` };
-    return differs('model', `${holds}, the configured ${model.name} is another model: ${differences.join('; ')}.`);
+    const present = { dimensions: model.dimensions, fingerprint: { ...model } };
+    const { fit, difference } = compareSpaces({ ...stored, dimensions }, present);
+    if (fit !== 'other') return { mismatch: undefined, message: `${holds}, as the configured model makes.` };
+    return differs('model', `${holds}, the configured ${model.name} is another model: ${difference}.`);
   }
   const again = await compareFewRows(ctx, target, provider, SEED);
   if (again !== undefined) {

@@ -26,7 +26,9 @@ export async function readStoredSpace(
 ): Promise<StoredSpace> {
   const { definition, db, runtime } = ctx;
   const served = records
-    .filter(({ tableOid, column, active }) => tableOid === table.oid && column === definition.column && active === 'new')
+    .filter(
+      ({ tableOid, column, active }) => tableOid === table.oid && column === definition.column && active === 'new',
+    )
     .sort((a, b) => ((a.swappedAt ?? '') < (b.swappedAt ?? '') ? -1 : 1))
     .at(-1);
   const modelId = served?.modelId ?? null;
@@ -41,7 +43,10 @@ export async function readStoredSpace(
 }
 
 /** The model's name where it is known. */
-export function nameOfSpace({ fingerprint, reference }: Pick<StoredSpace, 'fingerprint' | 'reference'>): string | undefined {
+export function nameOfSpace({
+  fingerprint,
+  reference,
+}: Pick<StoredSpace, 'fingerprint' | 'reference'>): string | undefined {
   const name = fingerprint?.configuredAs ?? fingerprint?.name ?? reference?.model;
   return name === undefined ? undefined : String(name);
 }

@@ -3,7 +3,6 @@ import type { ProjectionEntry } from '../../../src/adapters/types.ts';
 import { hashProvider } from '../../../src/providers/hash.ts';
 import type { NamedEncoder } from '../../../src/search/active-model.ts';
 import { adaptedEncoder, adaptedQueries } from '../../../src/search/adapted-encoder.ts';
-import { spaceDifferences } from '../../../src/search/space-model.ts';
 import { cosine } from '../../../src/vector/math.ts';
 import { knownEntry, knownProjection, knownSpaces, plainAdapter, widen } from '../../helpers/known-projection.ts';
 import { refusalOf } from '../../helpers/refusal.ts';
@@ -65,18 +64,4 @@ test('vectors of another size than the projection takes are refused, whatever th
     code: 'dimensions_differ',
     message: expect.stringMatching(/32 dimensions.* 31/),
   });
-});
-
-test('spaces are compared by what both sides know: files before names, a file of vectors may grow', () => {
-  const space = (fingerprint: Record<string, unknown>) => ({ fingerprint, reference: undefined, dimensions: 384 });
-  const known = { provider: 'local', name: 'minilm', files: { 'model.onnx': 'aa' }, dtype: 'int8' };
-  const present = { ...known, dimensions: 384 };
-  expect(spaceDifferences(space({ provider: 'local', name: 'minilm' }), present)).toEqual([]);
-  expect(spaceDifferences(space({ ...known, name: './models/minilm' }), present)).toEqual([]);
-  expect(spaceDifferences(space({ ...known, dtype: 'fp32' }), present)).toEqual(['dtype is int8, was fp32']);
-  expect(spaceDifferences(space({ ...known, files: { 'model.onnx': 'bb' } }), present)).toEqual([
-    'its files are not the same',
-  ]);
-  const file = { provider: 'file', name: 'v.json', files: { 'v.json': 'aa' } };
-  expect(spaceDifferences(space(file), { ...file, files: { 'v.json': 'cc' }, dimensions: 384 })).toEqual([]);
 });
