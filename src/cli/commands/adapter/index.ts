@@ -1,4 +1,5 @@
 import type { Command } from '../../command.ts';
+import { composeAdapters } from './compose.ts';
 import { exportAdapter } from './export.ts';
 import { importAdapter } from './import.ts';
 import { listAdapters } from './list.ts';
@@ -6,4 +7,11 @@ import { removeAdapter } from './remove.ts';
 import { showAdapter } from './show.ts';
 
 /** In the order of `reembed adapter --help`. */
-export const subcommands: readonly Command[] = [listAdapters, showAdapter, exportAdapter, importAdapter, removeAdapter];
+export const subcommands: readonly Command[] = [
+  listAdapters,
+  showAdapter,
+  exportAdapter,
+  importAdapter,
+  composeAdapters,
+  removeAdapter,
+];
