@@ -1,4 +1,5 @@
 import type { Command } from '../../command.ts';
+import { applyAdapter } from './apply.ts';
 import { composeAdapters } from './compose.ts';
 import { exportAdapter } from './export.ts';
 import { importAdapter } from './import.ts';
@@ -8,6 +9,7 @@ import { showAdapter } from './show.ts';
 
 /** In the order of `reembed adapter --help`. */
 export const subcommands: readonly Command[] = [
+  applyAdapter,
   listAdapters,
   showAdapter,
   exportAdapter,
