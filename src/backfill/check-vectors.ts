@@ -18,14 +18,18 @@ export function refuseCollapse(
   for (const [i, item] of produced.entries()) {
     if (item.kind === 'vector') distinct.set(item.tokenKey ?? rows[i]?.text ?? '', item.vector);
   }
-  if (distinct.size < COLLAPSE_MIN_ROWS) return;
-  const vectors = [...distinct.values()];
+  refuseOneVector([...distinct.values()], model, 'texts');
+}
+
+/** @param vectors of different inputs, named by `of` @throws as `refuseCollapse` */
+export function refuseOneVector(vectors: readonly Float32Array[], model: ModelFingerprint, of: string): void {
+  if (vectors.length < COLLAPSE_MIN_ROWS) return;
   const candidate = majorityCandidate(vectors);
   const most = vectors.filter((vector) => isSame(vector, candidate)).length;
-  if (most * 2 <= distinct.size) return;
+  if (most * 2 <= vectors.length) return;
   throw new IntegrityError(
     'contamination',
-    `Vector store contamination detected: ${model.name} gave one and the same vector for ${most} of ${distinct.size} different texts. Nothing of this batch was written.`,
+    `Vector store contamination detected: ${model.name} gave one and the same vector for ${most} of ${vectors.length} different ${of}. Nothing of this batch was written.`,
     {
       step: 'fill',
       hint: 'Check the model with "reembed model verify" and the provider\'s settings, then run the same command again.',

@@ -1,5 +1,5 @@
 import type { Queryable } from '../db/types.ts';
-import { embeddableSql, notEmbeddedSql, notQuarantinedSql } from '../sql/pending.ts';
+import { notQuarantinedSql, pendingSql } from '../sql/pending.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
 import { readWindow } from './read-windows.ts';
 
@@ -12,8 +12,8 @@ export async function countPendingUpTo(
   limit: number,
 ): Promise<number> {
   const { rows } = await db.query<{ n: number }>(
-    `SELECT count(*)::int AS n FROM (SELECT 1 FROM ${tableSql(target)} t WHERE ${notEmbeddedSql(target, 't', modelId)}
-       AND ${embeddableSql(target, 't')} AND ${notQuarantinedSql(target, 't', migrationId)} LIMIT $1) p`,
+    `SELECT count(*)::int AS n FROM (SELECT 1 FROM ${tableSql(target)} t WHERE ${pendingSql(target, 't', modelId)}
+       AND ${notQuarantinedSql(target, 't', migrationId)} LIMIT $1) p`,
     [limit],
   );
   return rows[0]?.n ?? 0;

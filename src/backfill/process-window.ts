@@ -1,17 +1,26 @@
 import type { MigrationContext } from '../state/context.ts';
-import { quarantineRows } from '../state/quarantine.ts';
+import { quarantineMapped, quarantineRows } from '../state/quarantine.ts';
 import { vectorFault } from '../vector/vector-fault.ts';
 import { refuseCollapse } from './check-vectors.ts';
+import { mapWindow } from './map-window.ts';
+import type { Window } from './read-windows.ts';
 import { withRetries } from './retry.ts';
 import { textHash } from './text-hash.ts';
-import type { SourceRow, VectorSource } from './types.ts';
+import type { SourceRow, TextVectorSource, VectorSource } from './types.ts';
 import type { EmbeddedRow, WriteTarget } from './write-batch.ts';
 import { type Writer, writeRows } from './write-rows.ts';
+
+export interface BadRow {
+  readonly key: readonly string[];
+  /** Of the text; undefined of a row that was mapped. */
+  readonly hash: Uint8Array | undefined;
+  readonly reason: string;
+}
 
 /** A window that is embedded and checked, but not written yet. */
 export interface ProducedWindow {
   readonly good: readonly EmbeddedRow[];
-  readonly bad: readonly { readonly key: readonly string[]; readonly hash: Uint8Array; readonly reason: string }[];
+  readonly bad: readonly BadRow[];
   readonly tokens: number;
   readonly truncated: number;
 }
@@ -23,17 +32,28 @@ export interface WindowResult {
   readonly truncated: number;
 }
 
-/** Embeds and checks one window, with retries. No lock is held meanwhile. */
+/** Embeds, or maps, and checks one window, with retries. No lock is held meanwhile. */
 export async function produceWindow(
   ctx: MigrationContext,
   source: VectorSource,
+  { rows, old }: Pick<Window, 'rows' | 'old'>,
+  signal: AbortSignal | undefined,
+): Promise<ProducedWindow> {
+  if (source.needs === 'text') return embedWindow(ctx, source, rows, signal);
+  if (old === undefined) throw new Error('a window to be mapped was read without its vectors');
+  return mapWindow(source, rows, old, signal);
+}
+
+async function embedWindow(
+  ctx: MigrationContext,
+  source: TextVectorSource,
   rows: readonly SourceRow[],
   signal: AbortSignal | undefined,
 ): Promise<ProducedWindow> {
   const batch = await withRetries(() => source.produce(rows, signal), retryOptions(ctx, signal));
   refuseCollapse(rows, batch.rows, source.model);
   const good: EmbeddedRow[] = [];
-  const bad: { key: readonly string[]; hash: Uint8Array; reason: string }[] = [];
+  const bad: BadRow[] = [];
   for (const [i, row] of rows.entries()) {
     const produced = batch.rows[i];
     if (produced === undefined) continue;
@@ -59,8 +79,18 @@ export async function writeWindow(
   const tried = <T>(work: () => Promise<T>): Promise<T> =>
     signal?.aborted === true ? work() : withRetries(work, retryOptions(ctx, signal));
   const written = await writeRows(ctx, to, good, writer, signal);
-  if (bad.length > 0) await tried(() => quarantineRows(ctx.db, ctx.runtime.stateSchema, ctx.definition.id, bad));
+  if (bad.length > 0) await tried(() => quarantine(ctx, to, bad));
   return { written, quarantined: bad.length, tokens, truncated };
+}
+
+async function quarantine(
+  { db, runtime, definition }: MigrationContext,
+  { target }: WriteTarget,
+  bad: readonly BadRow[],
+) {
+  if (target.mappedFrom !== undefined) return quarantineMapped(db, target, definition.id, bad);
+  const hashed = bad.map(({ key, hash, reason }) => ({ key, hash: hash ?? new Uint8Array(0), reason }));
+  return quarantineRows(db, runtime.stateSchema, definition.id, hashed);
 }
 
 function retryOptions(ctx: MigrationContext, signal: AbortSignal | undefined) {

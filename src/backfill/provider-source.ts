@@ -1,7 +1,7 @@
 import { ModelError, messageOf, ProviderError } from '../errors.ts';
 import { assertOneVectorEach } from '../providers/one-vector-each.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
-import type { Produced, ProducedBatch, SourceRow, VectorSource } from './types.ts';
+import type { Produced, ProducedBatch, SourceRow, TextVectorSource } from './types.ts';
 
 const TEXT_ERRORS: ReadonlySet<string> = new Set([
   'vector_missing',
@@ -13,8 +13,9 @@ const TEXT_ERRORS: ReadonlySet<string> = new Set([
 const MANY_TEXTS = 8;
 
 /** Embeds text. Equal texts of a batch are embedded once; a row that alone makes the provider fail is found by bisection. */
-export function providerSource(provider: EmbeddingProvider): VectorSource {
+export function providerSource(provider: EmbeddingProvider): TextVectorSource {
   return {
+    needs: 'text',
     model: provider.model,
     maxTokens: provider.maxTokens,
     async produce(rows, signal) {

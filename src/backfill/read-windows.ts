@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Queryable } from '../db/types.ts';
 import { lastKeySql, readWindowSql, type WindowOptions } from '../sql/read-window.ts';
 import type { VectorTarget } from '../sql/target.ts';
-import type { SourceRow } from './types.ts';
+import type { OldWindow, SourceRow } from './types.ts';
 
 export interface WindowLimits {
   readonly rows: number;
@@ -12,8 +12,16 @@ export interface WindowLimits {
 export interface Window {
   /** In key order; empty when none is pending. */
   readonly rows: readonly SourceRow[];
+  /** Where vectors are mapped. */
+  readonly old?: OldWindow;
   /** True when nothing was pending behind these rows. */
   readonly isLast: boolean;
+}
+
+/** Reads the windows of one walk. */
+export interface WindowReader {
+  read(after: readonly string[] | null): Promise<Window>;
+  close(): Promise<void>;
 }
 
 /** One window of pending rows: behind the key `after`, and not behind `upTo`. */

@@ -72,7 +72,9 @@ export function createReporter(job: RunningJob, totals: Totals): Reporter {
   };
 }
 
-/** Without an estimate of what is left (0) there is nothing to forecast. */
-async function sample({ ctx, to, rowsTotal }: BackfillJob): Promise<SizeSample> {
-  return rowsTotal === 0 ? { sizes: [], pending: 0 } : sampleSizes(ctx.db, to.target, to.modelId);
+/** Without an estimate of what is left (0) there is nothing to forecast; vectors to be mapped are all of one size. */
+async function sample({ ctx, to, rowsTotal, source }: BackfillJob): Promise<SizeSample> {
+  return rowsTotal === 0 || source.needs === 'vector'
+    ? { sizes: [], pending: 0 }
+    : sampleSizes(ctx.db, to.target, to.modelId);
 }

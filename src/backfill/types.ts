@@ -1,9 +1,11 @@
+import type { Matrix } from '../adapters/types.ts';
 import type { ModelFingerprint } from '../providers/types.ts';
 
-/** A row to be embedded. */
+/** A row to be embedded, or whose old vector is to be mapped. */
 export interface SourceRow {
   /** The key's values as text, in key order. */
   readonly key: readonly string[];
+  /** Empty where vectors are mapped: it is not read then. */
   readonly text: string;
   /** `xmin` of the row, the transaction that wrote this version of it. */
   readonly version?: string | undefined;
@@ -23,13 +25,43 @@ export interface ProducedBatch {
   readonly truncated: number;
 }
 
-/** Rows to vectors: what the backfill runs on. */
-export interface VectorSource {
+/** Embeds texts. */
+export interface TextVectorSource {
+  readonly needs: 'text';
   readonly model: ModelFingerprint;
   /** Tokens of a row at most, where it is known; longer texts are cut there. */
   readonly maxTokens?: number | undefined;
   produce(rows: readonly SourceRow[], signal: AbortSignal | undefined): Promise<ProducedBatch>;
 }
+
+/** The old vectors of a window's rows, in order. */
+export interface OldWindow {
+  readonly matrix: Matrix;
+  /** Why a row's vector cannot be mapped, by the row's position; its place in the matrix holds zeros. */
+  readonly faults: ReadonlyMap<number, string>;
+}
+
+/** What came of a window of old vectors. */
+export interface MappedWindow {
+  readonly matrix: Matrix;
+  /** Why a row gets no vector, by the row's position. */
+  readonly faults: ReadonlyMap<number, string>;
+}
+
+/** Maps old vectors. */
+export interface MappingVectorSource {
+  readonly needs: 'vector';
+  /** Who the vectors are from: the adapter. */
+  readonly model: ModelFingerprint;
+  readonly maxTokens?: undefined;
+  /** Of the old vectors. */
+  readonly dimensions: number;
+  /** May take the matrix's memory for its own. @throws AdapterError when more than an odd row cannot be mapped */
+  map(old: OldWindow, signal: AbortSignal | undefined): Promise<MappedWindow>;
+}
+
+/** Rows to vectors: what the backfill runs on. */
+export type VectorSource = TextVectorSource | MappingVectorSource;
 
 /** Progress that outlives the process. */
 export interface Checkpoint {

@@ -2,7 +2,8 @@ import pLimit from 'p-limit';
 import { hasQuarantine } from '../state/quarantine.ts';
 import type { BackfillJob, RunningJob } from './job.ts';
 import { produceWindow, type WindowResult, writeWindow } from './process-window.ts';
-import { readLastKey, readWindow, type Window } from './read-windows.ts';
+import { mappedTarget, openVectorReader } from './read-vectors.ts';
+import { readLastKey, readWindow, type Window, type WindowReader } from './read-windows.ts';
 import { withRetries } from './retry.ts';
 import type { SourceRow, Walked } from './types.ts';
 
@@ -38,7 +39,7 @@ export async function walk(
   settle: (done: DoneWindow) => Promise<void>,
 ): Promise<Walked> {
   const { concurrency, writers } = job.ctx.runtime;
-  const read = await openReader(job);
+  const reader = await openReader(job);
   const flights: Flight[] = [];
   const start = launcher(job, flights);
   const walked = { rows: 0, progressed: 0, few: [] as SourceRow[] };
@@ -60,24 +61,25 @@ export async function walk(
       if (busy.length >= concurrency + writers + READ_AHEAD) await Promise.race(busy.map((flight) => flight.ended));
       while (flights[0]?.outcome !== undefined) await settleFirst();
       if (isHalted(job, flights) || job.isOver?.() === true) break;
-      const window = await read(cursor);
+      const window = await reader.read(cursor);
       const last = window.rows.at(-1);
       if (last === undefined) break;
       cursor = last.key;
       walked.rows += window.rows.length;
       if (walked.rows <= FEW_ROWS) walked.few.push(...window.rows);
-      flights.push(start(window.rows, last.key));
+      flights.push(start(window, last.key));
       if (window.isLast) break;
     }
     while (flights.length > 0) await settleFirst();
   } finally {
     await Promise.all(flights.map((flight) => flight.ended));
+    await reader.close();
   }
   return walked;
 }
 
 /** Reads up to the key that is the last one now: rows that are inserted behind it meanwhile are for the next walk, or this one might never end. */
-async function openReader(job: BackfillJob): Promise<(after: readonly string[] | null) => Promise<Window>> {
+async function openReader(job: BackfillJob): Promise<WindowReader> {
   const { ctx, to } = job;
   const { batchRows, batchBytes, maxRetries, stateSchema } = ctx.runtime;
   const retry = { attempts: maxRetries, signal: job.signal };
@@ -86,9 +88,19 @@ async function openReader(job: BackfillJob): Promise<(after: readonly string[] |
   const skipQuarantined = await withRetries(() => hasQuarantine(ctx.db, stateSchema, ctx.definition.id), retry);
   const options = { modelId: to.modelId, migrationId: ctx.definition.id, skipQuarantined };
   const limits = { rows: batchRows, bytes: batchBytes };
-  return async (after) => {
-    if (upTo === null) return { rows: [], isLast: true };
-    return withRetries(() => readWindow(ctx.db, to.target, options, { after, upTo }, limits), retry);
+  if (upTo === null) return { read: async () => ({ rows: [], isLast: true }), close: async () => undefined };
+  if (job.source.needs === 'vector') {
+    const old = openVectorReader(ctx.db, mappedTarget(to.target), {
+      ...options,
+      upTo,
+      limits,
+      dimensions: job.source.dimensions,
+    });
+    return { read: (after) => withRetries(() => old.read(after), retry), close: old.close };
+  }
+  return {
+    read: (after) => withRetries(() => readWindow(ctx.db, to.target, options, { after, upTo }, limits), retry),
+    close: async () => undefined,
   };
 }
 
@@ -97,14 +109,14 @@ function launcher(job: RunningJob, flights: readonly Flight[]) {
   const produce = pLimit(ctx.runtime.concurrency);
   const write = pLimit(ctx.runtime.writers);
 
-  async function run(rows: readonly SourceRow[]): Promise<WindowResult | undefined> {
+  async function run(window: Window): Promise<WindowResult | undefined> {
     let entered = false;
     try {
       const produced = await produce(async () => {
         if (isHalted(job, flights)) return undefined;
         const mayBegin = await throttle.enter();
         entered = true;
-        return !mayBegin || isHalted(job, flights) ? undefined : produceWindow(ctx, source, rows, signal);
+        return !mayBegin || isHalted(job, flights) ? undefined : produceWindow(ctx, source, window, signal);
       });
       if (produced === undefined) return undefined;
       return await write(() => writeWindow(ctx, to, produced, { throttle, size }, signal));
@@ -113,9 +125,10 @@ function launcher(job: RunningJob, flights: readonly Flight[]) {
     }
   }
 
-  return (rows: readonly SourceRow[], last: readonly string[]): Flight => {
+  return (read: Window, last: readonly string[]): Flight => {
+    const { rows } = read;
     const sizes = rows.map((row) => Buffer.byteLength(row.text));
-    const ended = run(rows).then(
+    const ended = run(read).then(
       (result) => {
         flight.outcome = { result };
       },

@@ -1,14 +1,14 @@
-import type { VectorSource } from './types.ts';
+import type { TextVectorSource } from './types.ts';
 
 /**
  * The same source, but after every so many batches `look` is asked whether the model is still the same, and all that come meanwhile wait for
  * its answer. What it throws, the batch throws; it is asked again then.
  */
 export function watchedSource(
-  source: VectorSource,
+  source: TextVectorSource,
   batchesBetween: number,
   look: (signal: AbortSignal | undefined) => Promise<void>,
-): VectorSource {
+): TextVectorSource {
   let batches = 0;
   let looking: Promise<void> | undefined;
 
@@ -22,6 +22,7 @@ export function watchedSource(
   }
 
   return {
+    needs: 'text',
     model: source.model,
     maxTokens: source.maxTokens,
     async produce(rows, signal) {

@@ -7,10 +7,11 @@ import { encodeBinaryArray, encodeVectorArray } from '../vector/binary.ts';
 /** The OID of `bytea`, the same in every database. */
 const BYTEA_OID = 17;
 
-/** A row with its vector and the hash of the text that was embedded. */
+/** A row with its vector, and the hash of the text that was embedded. */
 export interface EmbeddedRow {
   readonly key: readonly string[];
-  readonly hash: Uint8Array;
+  /** Undefined where the old vector was mapped, and no text read. */
+  readonly hash?: Uint8Array | undefined;
   readonly vector: Float32Array;
   /** `xmin` of the row as it was read: while it stands, the text is the same and its hash need not be computed. */
   readonly version?: string | undefined;
@@ -35,10 +36,7 @@ export interface WriteTarget {
 export async function writeBatch(db: Queryable, to: WriteTarget, rows: readonly EmbeddedRow[]): Promise<number> {
   if (rows.length === 0) return 0;
   const keys = to.target.key.map((_, i) => textArrayLiteral(rows.map((row) => row.key[i] ?? '')));
-  const hashes = encodeBinaryArray(
-    rows.map((row) => row.hash),
-    BYTEA_OID,
-  );
+  const hashes = to.target.mappedFrom === undefined ? [toBuffer(encodeHashes(rows))] : [];
   const vectors = encodeVectorArray(
     rows.map((row) => row.vector),
     to.vectorOid,
@@ -46,8 +44,15 @@ export async function writeBatch(db: Queryable, to: WriteTarget, rows: readonly 
   const versions = textArrayLiteral(rows.map((row) => row.version ?? null));
   const fence = to.fence === undefined ? [] : [to.fence.migrationId, to.fence.token];
   const sql = batchWriteSql(to.target, to.modelId, { fenced: to.fence !== undefined, versioned: true });
-  const { rowCount } = await db.query(sql, [...keys, toBuffer(hashes), toBuffer(vectors), versions, ...fence]);
+  const { rowCount } = await db.query(sql, [...keys, ...hashes, toBuffer(vectors), versions, ...fence]);
   return rowCount;
+}
+
+function encodeHashes(rows: readonly EmbeddedRow[]): Uint8Array {
+  return encodeBinaryArray(
+    rows.map((row) => row.hash ?? null),
+    BYTEA_OID,
+  );
 }
 
 /** The same bytes as what `pg` sends in binary. */

@@ -7,6 +7,7 @@ import type { MigrationContext } from '../state/context.ts';
 import { storeEvaluation } from '../state/evaluations.ts';
 import { upgradeState } from '../state/state-version.ts';
 import { checkOldModel } from './check-old-model.ts';
+import { checkAdapted } from './checks/adapted.ts';
 import { runChecks } from './checks/run-checks.ts';
 import type { CheckOptions } from './checks/types.ts';
 import { compareSides, pickExamples } from './compare-sides.ts';
@@ -74,7 +75,9 @@ async function evaluateInOneState(ctx: MigrationContext, options: EvaluateSidesO
   const encode = ({ search, open }: EvaluatedSide) => queryVectors(texts, search, { [search.side]: open }, ctx.signal);
   const filter = rows.restricted ? { parts: [commonRowsSql(columns)], params: [] } : undefined;
   const measured = await measureSides(ctx, { sides, queries, k, filter, rows, encode });
-  const checks = [...(oldModel === undefined ? [] : [oldModel]), ...(await runAllChecks(ctx, options, measured))];
+  const adapted = await checkAdapted(ctx, newTarget(sides), rows);
+  const said = [oldModel, adapted].filter((check) => check !== undefined);
+  const checks = [...said, ...(await runAllChecks(ctx, options, measured))];
   const criterion = criterionOf(tolerance, minGain);
   const [first, ...others] = measured;
   const comparisons = others.map((other): SideComparison => {
@@ -97,6 +100,11 @@ async function evaluateInOneState(ctx: MigrationContext, options: EvaluateSidesO
     examples: first === undefined || last === undefined ? [] : pickExamples(queries, first, last),
     checks,
   };
+}
+
+/** The column that an adapter fills. */
+function newTarget(sides: readonly EvaluatedSide[]): Partial<EvaluatedSide['search']['target']> {
+  return sides.find(({ search }) => search.side === 'new')?.search.target ?? {};
 }
 
 function hasColumn(columns: readonly ComparedColumn[]): columns is readonly [ComparedColumn, ...ComparedColumn[]] {

@@ -20,18 +20,24 @@ export interface BatchWriteOptions {
  *
  * Locked rows are updated by their place, not looked up by key again. A row that somebody updated between this statement's snapshot and
  * the lock has a place that the snapshot does not see: it stays pending, for the next pass.
+ *
+ * Where old vectors are mapped (`mappedFrom`) there are no hashes among the parameters and the version alone counts: the hash that is kept is that
+ * of the text as it is in the row, which nobody read.
  */
 export function batchWriteSql(target: VectorTarget, modelId: number, options: BatchWriteOptions): string {
-  const vectorParam = target.key.length + 2;
+  const isMapped = target.mappedFrom !== undefined;
+  const vectorParam = target.key.length + (isMapped ? 1 : 2);
   const fenceParam = vectorParam + (options.versioned === true ? 2 : 1);
   const arrays = [
     ...keyArrays(target),
-    `$${vectorParam - 1}::bytea[]`,
+    ...(isMapped ? [] : [`$${vectorParam - 1}::bytea[]`]),
     `$${vectorParam}::${quoteQualified(target.vectorSchema, 'vector')}[]`,
     ...(options.versioned === true ? [`$${vectorParam + 1}::xid[]`] : []),
   ];
-  const names = [...keyNames(target), 'hash', 'embedding', ...(options.versioned === true ? ['version'] : [])];
-  const sameHash = `${textHashSql(target.text, 't')} = i.hash`;
+  const names = [
+    ...[...keyNames(target), ...(isMapped ? [] : ['hash']), 'embedding'],
+    ...(options.versioned === true ? ['version'] : []),
+  ];
   return [
     `WITH l AS MATERIALIZED (${lockSql(target)})`,
     `UPDATE ${tableSql(target)} t SET ${assignments(target, modelId)}`,
@@ -39,10 +45,17 @@ export function batchWriteSql(target: VectorTarget, modelId: number, options: Ba
     // An array is what a TID scan takes. IN looks the same again, but places are unique in a partition only; IS TRUE keeps it a filter.
     'WHERE t.ctid = ANY (ARRAY(SELECT l.place FROM l)) AND ((t.tableoid, t.ctid) IN (SELECT l.part, l.place FROM l)) IS TRUE',
     `  AND ${matchSql(target)} AND ${notEmbeddedSql(target, 't', modelId)}`,
-    // xmin is the transaction that wrote this version of the row: another one for every later edit, and no hash to compute for most rows.
-    `  AND ${options.versioned === true ? `(t.xmin = i.version OR ${sameHash})` : sameHash}`,
+    `  AND ${unchangedSql(target, options)}`,
     ...(options.fenced ? [`  AND ${fenceSql(target, fenceParam)}`] : []),
   ].join('\n');
+}
+
+/** xmin is the transaction that wrote this version of the row: another one for every later edit, and no hash to compute for most rows. */
+function unchangedSql(target: VectorTarget, { versioned }: BatchWriteOptions): string {
+  const sameVersion = 't.xmin = i.version';
+  if (target.mappedFrom !== undefined) return sameVersion;
+  const sameHash = `${textHashSql(target.text, 't')} = i.hash`;
+  return versioned === true ? `(${sameVersion} OR ${sameHash})` : sameHash;
 }
 
 function keyArrays(target: VectorTarget): string[] {
@@ -77,8 +90,11 @@ function assignments(target: VectorTarget, modelId: number): string {
   const vector = `${quoteIdentifier(target.column)} = i.embedding${cast}`;
   if (target.provenance === undefined) return vector;
   const { model, hash, at } = target.provenance;
+  const isMapped = target.mappedFrom !== undefined;
+  const textHash = isMapped ? textHashSql(target.text, 't') : 'i.hash';
+  const maker = isMapped ? target.adapted?.modelId : modelId;
   return (
-    `${vector}, ${quoteIdentifier(model)} = ${modelId}, ${quoteIdentifier(hash)} = i.hash, ` +
+    `${vector}, ${quoteIdentifier(model)} = ${maker}, ${quoteIdentifier(hash)} = ${textHash}, ` +
     `${quoteIdentifier(at)} = pg_catalog.clock_timestamp()`
   );
 }

@@ -1,5 +1,5 @@
 import { quoteIdentifier, quoteQualified } from './identifiers.ts';
-import { textHashSql, type VectorTarget } from './target.ts';
+import { type OldVectors, textHashSql, type VectorTarget, vectorSendSql } from './target.ts';
 import { textSql } from './text-source.ts';
 
 /** Stands for a model in the served column after the swap: the text was edited, the vector is of the former one. Ids begin at 1. */
@@ -26,9 +26,32 @@ export function notEmbeddedSql(target: VectorTarget, alias: string, modelId: num
   return adapted === undefined ? open : `(${open} AND ${by} IS DISTINCT FROM ${wholeId(adapted.modelId)})`;
 }
 
+/** A row `t` whose vector the adapter made; false where none is known. */
+export function adaptedSql(target: VectorTarget, alias: string): string {
+  if (target.provenance === undefined || target.adapted === undefined) return 'false';
+  return `(${alias}.${quoteIdentifier(target.provenance.model)} IS NOT DISTINCT FROM ${wholeId(target.adapted.modelId)})`;
+}
+
 function wholeId(modelId: number): number {
   if (!Number.isInteger(modelId)) throw new RangeError(`a model id is an integer, got ${modelId}`);
   return modelId;
+}
+
+/** Has an old vector that an adapter can map: none of a text that was edited since, as far as a trigger of this migration or an earlier one saw it. */
+export function mappableSql(target: Pick<VectorTarget, 'provenance'>, from: OldVectors, alias: string): string {
+  const marks = [target.provenance, from.provenance].flatMap((columns) =>
+    columns === undefined ? [] : [`${alias}.${quoteIdentifier(columns.model)} IS DISTINCT FROM ${STALE_MODEL}`],
+  );
+  return `(${[`${alias}.${quoteIdentifier(from.column)} IS NOT NULL`, ...marks].join(' AND ')})`;
+}
+
+/** What a quarantined row is known by: its text, or, where it is mapped and has none, the old vector. */
+export function quarantineHashSql(target: VectorTarget, alias: string): string {
+  const text = textHashSql(target.text, alias);
+  if (target.mappedFrom === undefined) return text;
+  const { column, vectorType } = target.mappedFrom;
+  const bytes = vectorSendSql(target, vectorType, `${alias}.${quoteIdentifier(column)}`);
+  return `COALESCE(${text}, pg_catalog.substring(pg_catalog.sha256(${bytes}), 1, 16))`;
 }
 
 /** Not quarantined with this very text: an edited row gets another try. */
@@ -36,13 +59,15 @@ export function notQuarantinedSql(target: VectorTarget, alias: string, migration
   return (
     `NOT EXISTS (SELECT 1 FROM ${quoteQualified(target.stateSchema, 'quarantine')} q ` +
     `WHERE q.migration_id = ${literal(migrationId)} AND q.key = ${keyJsonSql(target, alias)} ` +
-    `AND q.text_hash = ${textHashSql(target.text, alias)})`
+    `AND q.text_hash = ${quarantineHashSql(target, alias)})`
   );
 }
 
 /** The whole definition of pending: what the backfill still has to do. Composed of constants only, so that it can stand in a partial index. */
 export function pendingSql(target: VectorTarget, alias: string, modelId: number): string {
-  return `${notEmbeddedSql(target, alias, modelId)} AND ${embeddableSql(target, alias)}`;
+  const { mappedFrom } = target;
+  const possible = mappedFrom === undefined ? embeddableSql(target, alias) : mappableSql(target, mappedFrom, alias);
+  return `${notEmbeddedSql(target, alias, modelId)} AND ${possible}`;
 }
 
 /** The key as a jsonb array of the text forms of its columns, in key order. */

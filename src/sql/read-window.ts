@@ -47,7 +47,7 @@ export function readWindowSql(target: VectorTarget, options: WindowOptions): str
 }
 
 /** The OID of the partition that a row is in; NULL in an ordinary table. */
-function partitionSql(target: VectorTarget): string {
+export function partitionSql(target: VectorTarget): string {
   return `NULLIF(t.tableoid, ${quoteLiteral(tableSql(target))}::pg_catalog.regclass::pg_catalog.oid)`;
 }
 
@@ -64,7 +64,20 @@ export function afterCursorSql(target: Pick<VectorTarget, 'key'>): string {
 }
 
 function compareKeySql(target: Pick<VectorTarget, 'key'>, operator: '>' | '<=', firstParam: number): string {
+  return compareRowSql(
+    target,
+    operator,
+    target.key.map((_, i) => `$${firstParam + i}`),
+  );
+}
+
+/** @param texts SQL of the key's values as text */
+export function compareRowSql(
+  target: Pick<VectorTarget, 'key'>,
+  operator: '>' | '<=',
+  texts: readonly string[],
+): string {
   const names = target.key.map((column) => `t.${quoteIdentifier(column.name)}`);
-  const values = target.key.map((column, i) => `$${firstParam + i}::text::${column.type}`);
+  const values = target.key.map((column, i) => `${texts[i]}::text::${column.type}`);
   return `(${names.join(', ')}) ${operator} (${values.join(', ')})`;
 }

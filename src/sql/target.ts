@@ -14,9 +14,21 @@ export interface ProvenanceColumns {
   readonly at: string;
 }
 
+/** A column of old vectors that an adapter maps. */
+export interface OldVectors {
+  readonly column: string;
+  readonly vectorType: 'vector' | 'halfvec';
+  /** 0 where the column is declared without. */
+  readonly dimensions: number;
+  /** Where reembed made them in an earlier migration. */
+  readonly provenance: ProvenanceColumns | undefined;
+}
+
 /** Vectors that were mapped from the old ones, by the id that the state gave to their provenance. */
 export interface AdaptedVectors {
   readonly modelId: number;
+  /** What they were mapped from: a change of it makes a row pending again. Undefined where that column is gone. */
+  readonly from?: OldVectors | undefined;
   /** `kept`: they count as embedded, like those of the model itself. `replaced`: they are what is pending, and nothing else is. */
   readonly as: 'kept' | 'replaced';
 }
@@ -34,6 +46,8 @@ export interface VectorTarget {
   readonly onlyMissing?: boolean;
   /** Vectors that an adapter made in this column. */
   readonly adapted?: AdaptedVectors | undefined;
+  /** Pending are the rows that have an old vector, whatever their text: they are mapped, not embedded. */
+  readonly mappedFrom?: OldVectors | undefined;
   readonly vectorType: 'vector' | 'halfvec';
   readonly dimensions: number;
   /** The schema in which the extension `vector` lives. */
@@ -58,6 +72,15 @@ export function tableSql(target: Pick<VectorTarget, 'schema' | 'table'>): string
 /** E.g. `"public".vector(384)`. */
 export function vectorTypeSql(target: Pick<VectorTarget, 'vectorSchema' | 'vectorType' | 'dimensions'>): string {
   return `${quoteQualified(target.vectorSchema, target.vectorType)}(${target.dimensions})`;
+}
+
+/** The binary form of a vector: comparing it needs nothing on the search path, which the extension's operators do. */
+export function vectorSendSql(
+  target: Pick<VectorTarget, 'vectorSchema'>,
+  type: 'vector' | 'halfvec',
+  expression: string,
+): string {
+  return `${quoteQualified(target.vectorSchema, `${type}_send`)}(${expression})`;
 }
 
 /** The bytes whose hash guards a row: equality of text lies under citext and nondeterministic collations, bytes do not. */

@@ -1,6 +1,6 @@
 import { fitIdentifier, quoteIdentifier, quoteQualified } from './identifiers.ts';
 import { STALE_MODEL } from './pending.ts';
-import { tableSql, type VectorTarget } from './target.ts';
+import { type OldVectors, tableSql, type VectorTarget, vectorSendSql } from './target.ts';
 import { textSql } from './text-source.ts';
 
 /** BEFORE triggers fire in order of their names: this one must see the text after every other trigger has rewritten it. */
@@ -8,7 +8,7 @@ export function triggerName(migrationId: string): string {
   return fitIdentifier('zzz_reembed_', migrationId);
 }
 
-/** After the swap a second one beside it tells vectors that the application writes from texts. */
+/** After the swap, and where an adapter's vectors are, a second one beside it tells changes of vectors from changes of texts. */
 function vectorTriggerName(migrationId: string): string {
   return fitIdentifier(triggerName(migrationId), '_vector');
 }
@@ -24,10 +24,34 @@ function functionSql(target: VectorTarget, migrationId: string): string {
  * When a row's text bytes change and the statement did not also write the vector, vector and provenance become NULL, so that no
  * vector of another text survives. When the vector is written by anyone but reembed (provenance untouched), only the
  * provenance is cleared: the row counts as not embedded by us.
+ *
+ * While an adapter's vectors stand in the column, they also go when the old one changes that they were mapped from; and a row whose text changes
+ * without its old vector is marked with `STALE_MODEL`: the old vector is of the former text, and must not be mapped again.
  */
 export function createTriggerSql(target: VectorTarget, migrationId: string, options: { always: boolean }): string[] {
+  if (target.adapted?.from !== undefined) return createAdaptedTriggerSql(target, target.adapted.from, migrationId, options);
   const triggers = [{ name: triggerName(migrationId), condition: triggerCondition(target), passes: '' }];
   return installSql(target, migrationId, triggers, clearSql(target), options);
+}
+
+function createAdaptedTriggerSql(
+  target: VectorTarget,
+  from: OldVectors,
+  migrationId: string,
+  options: { always: boolean },
+): string[] {
+  const outdated = `${textChanged(target)} AND NOT (${bytesChanged(target, from)})`;
+  const triggers = [
+    { name: triggerName(migrationId), condition: outdated, passes: "'outdated'" },
+    {
+      name: vectorTriggerName(migrationId),
+      condition: `(${triggerCondition(target)}) AND NOT (${outdated})`,
+      passes: "'other'",
+    },
+  ];
+  const mark = target.provenance === undefined ? '' : `NEW.${quoteIdentifier(target.provenance.model)} := ${STALE_MODEL};`;
+  const body = `${clearSql(target)} IF TG_ARGV[0] = 'outdated' THEN ${mark} END IF;`;
+  return installSql(target, migrationId, triggers, body, options);
 }
 
 /** The columns that the trigger watches after the swap. */
@@ -114,11 +138,19 @@ function textChanged(target: VectorTarget): string {
   return `${now} IS DISTINCT FROM ${before}`;
 }
 
+function bytesChanged(
+  target: VectorTarget,
+  { column, vectorType }: Pick<VectorTarget, 'column' | 'vectorType'>,
+): string {
+  const [now, before] = ['NEW', 'OLD'].map((row) =>
+    vectorSendSql(target, vectorType, `${row}.${quoteIdentifier(column)}`),
+  );
+  return `${now} IS DISTINCT FROM ${before}`;
+}
+
 /** IS DISTINCT FROM on vectors needs the extension's operators on the search path; their binary form needs nothing. */
 function vectorChanged(target: VectorTarget): string {
-  const send = quoteQualified(target.vectorSchema, `${target.vectorType}_send`);
-  const column = quoteIdentifier(target.column);
-  return `${send}(NEW.${column}) IS DISTINCT FROM ${send}(OLD.${column})`;
+  return bytesChanged(target, target);
 }
 
 /**
@@ -139,7 +171,16 @@ function provenanceUntouched(target: VectorTarget): string {
 /** In the trigger's WHEN, so that a write of the backfill itself never pays for a call. */
 function triggerCondition(target: VectorTarget): string {
   if (target.provenance === undefined) return `${textChanged(target)} AND NOT (${vectorChanged(target)})`;
-  return `${textChanged(target)} OR (${provenanceUntouched(target)} AND ${vectorChanged(target)})`;
+  const changed = [vectorChanged(target), ...sourceChanged(target)].join(' OR ');
+  return `${textChanged(target)} OR (${provenanceUntouched(target)} AND (${changed}))`;
+}
+
+/** Rows that were mapped, or whose old vector was out of date; every other one is spared the comparison. */
+function sourceChanged(target: VectorTarget): string[] {
+  const { adapted, provenance } = target;
+  if (adapted?.from === undefined || provenance === undefined) return [];
+  const by = `OLD.${quoteIdentifier(provenance.model)}`;
+  return [`(${by} IN (${STALE_MODEL}, ${adapted.modelId}) AND ${bytesChanged(target, adapted.from)})`];
 }
 
 /** What a changed text leaves of a vector that the statement did not write. */

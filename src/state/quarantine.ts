@@ -1,5 +1,8 @@
 import type { Queryable } from '../db/types.ts';
+import { textArrayLiteral } from '../sql/array-literal.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
+import { keyJsonSql, quarantineHashSql } from '../sql/pending.ts';
+import { tableSql, type VectorTarget } from '../sql/target.ts';
 
 export interface QuarantinedRow {
   /** The key's values as text, in key order. */
@@ -22,6 +25,29 @@ export async function quarantineRows(
       [migrationId, JSON.stringify(row.key), Buffer.from(row.hash), row.reason],
     );
   }
+}
+
+/** The same for rows whose old vector cannot be mapped: known by the text that they have now, or by the vector where there is none. */
+export async function quarantineMapped(
+  db: Queryable,
+  target: VectorTarget,
+  migrationId: string,
+  rows: readonly { readonly key: readonly string[]; readonly reason: string }[],
+): Promise<void> {
+  const arrays = target.key.map((column, i) => `$${i + 2}::text[]::${column.type}[]`);
+  const match = target.key.map((column, i) => `t.${quoteIdentifier(column.name)} = i.k${i}`).join(' AND ');
+  await db.query(
+    `INSERT INTO ${quoteIdentifier(target.stateSchema)}.quarantine (migration_id, key, text_hash, reason)
+     SELECT $1, ${keyJsonSql(target, 't')}, ${quarantineHashSql(target, 't')}, i.reason
+     FROM unnest(${arrays.join(', ')}, $${arrays.length + 2}::text[]) AS i(${target.key.map((_, i) => `k${i}`).join(', ')}, reason)
+     JOIN ${tableSql(target)} t ON ${match} WHERE ${quarantineHashSql(target, 't')} IS NOT NULL
+     ON CONFLICT (migration_id, key) DO UPDATE SET text_hash = EXCLUDED.text_hash, reason = EXCLUDED.reason, at = now()`,
+    [
+      migrationId,
+      ...target.key.map((_, i) => textArrayLiteral(rows.map((row) => row.key[i] ?? ''))),
+      textArrayLiteral(rows.map((row) => row.reason)),
+    ],
+  );
 }
 
 /** Rows in quarantine, entries of rows that were edited since included. */

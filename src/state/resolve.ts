@@ -2,7 +2,7 @@ import { readTableByOid, readVectorExtension } from '../db/catalog.ts';
 import type { TableInfo, VectorExtension } from '../db/catalog-types.ts';
 import type { Queryable } from '../db/types.ts';
 import { PreflightError } from '../errors.ts';
-import { provenanceOf, type VectorTarget } from '../sql/target.ts';
+import { type AdaptedVectors, type OldVectors, provenanceOf, type VectorTarget } from '../sql/target.ts';
 import type { MigrationContext, StateContext } from './context.ts';
 import { type MigrationRecord, readRecord } from './records.ts';
 import { stateExists } from './schema.ts';
@@ -60,7 +60,7 @@ export function newVectorTarget(
     MigrationRecord,
     'active' | 'column' | 'target' | 'text' | 'textExpression' | 'vectorType' | 'dimensions'
   > &
-    Partial<Pick<MigrationRecord, 'adaptedModelId'>>,
+    Partial<Pick<MigrationRecord, 'adaptedModelId' | 'keptColumn'>>,
   table: TableInfo,
   extension: VectorExtension,
   stateSchema: string,
@@ -74,11 +74,41 @@ export function newVectorTarget(
     column,
     provenance: provenanceOf(column),
     onlyMissing: record.active === 'new',
-    adapted: typeof record.adaptedModelId === 'number' ? { modelId: record.adaptedModelId, as: 'kept' } : undefined,
+    adapted: adaptedVectors(record, table),
     vectorType: record.vectorType,
     dimensions: record.dimensions,
     vectorSchema: extension.schema,
     stateSchema,
+  };
+}
+
+function adaptedVectors(
+  { adaptedModelId, active, column, keptColumn }: Parameters<typeof newVectorTarget>[0],
+  table: TableInfo,
+): AdaptedVectors | undefined {
+  if (typeof adaptedModelId !== 'number') return undefined;
+  return {
+    modelId: adaptedModelId,
+    as: 'kept',
+    from: oldVectors(table, active === 'new' ? (keptColumn ?? null) : column),
+  };
+}
+
+/** A column of old vectors; undefined where there is none of this name. */
+function oldVectors(table: TableInfo, name: string | null): OldVectors | undefined {
+  const column = table.columns.find((candidate) => candidate.name === name);
+  if (name === null || column === undefined) return undefined;
+  const provenance = provenanceOf(name);
+  // An application may well have an "embedding_model" of its own: all three, with our types, are ours.
+  const hasType = (column: string, type: string): boolean =>
+    table.columns.some((candidate) => candidate.name === column && candidate.typeName === type);
+  const hasProvenance =
+    hasType(provenance.model, 'int4') && hasType(provenance.hash, 'bytea') && hasType(provenance.at, 'timestamptz');
+  return {
+    column: name,
+    vectorType: column.typeName === 'halfvec' ? 'halfvec' : 'vector',
+    dimensions: column.dimensions ?? 0,
+    provenance: hasProvenance ? provenance : undefined,
   };
 }
 
@@ -89,22 +119,7 @@ export function oldVectorTarget(
   extension: VectorExtension,
   stateSchema: string,
 ): VectorTarget | undefined {
-  const name = record.active === 'new' ? record.keptColumn : record.column;
-  const column = table.columns.find((candidate) => candidate.name === name);
-  if (name === null || column === undefined) return undefined;
-  const provenance = provenanceOf(name);
-  // An application may well have an "embedding_model" of its own: all three, with our types, are ours.
-  const hasType = (column: string, type: string): boolean =>
-    table.columns.some((candidate) => candidate.name === column && candidate.typeName === type);
-  const hasProvenance =
-    hasType(provenance.model, 'int4') && hasType(provenance.hash, 'bytea') && hasType(provenance.at, 'timestamptz');
-  return {
-    ...newVectorTarget(record, table, extension, stateSchema),
-    column: name,
-    provenance: hasProvenance ? provenance : undefined,
-    onlyMissing: true,
-    adapted: undefined,
-    vectorType: column.typeName === 'halfvec' ? 'halfvec' : 'vector',
-    dimensions: column.dimensions ?? 0,
-  };
+  const old = oldVectors(table, record.active === 'new' ? record.keptColumn : record.column);
+  if (old === undefined) return undefined;
+  return { ...newVectorTarget(record, table, extension, stateSchema), ...old, onlyMissing: true, adapted: undefined };
 }

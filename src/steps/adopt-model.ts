@@ -4,11 +4,12 @@ import { quoteIdentifier } from '../sql/identifiers.ts';
 import { tableSql, type VectorTarget } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import type { Lease } from '../state/lease.ts';
-import { readModel, registerModel } from '../state/models.ts';
+import { readModel, registerModel, type StoredFingerprint } from '../state/models.ts';
 import { clearQuarantine } from '../state/quarantine.ts';
 import type { MigrationRecord } from '../state/records.ts';
 import type { ResolvedMigration } from '../state/resolve.ts';
 import { updateUnderLease } from '../state/update-under-lease.ts';
+import { ADAPTED } from './adapter-provenance.ts';
 import { servedModelChanged } from './definition-change.ts';
 
 /**
@@ -20,9 +21,10 @@ export async function recordedModel(ctx: MigrationContext, { record, target }: R
   if (record.modelId === null) return 0;
   const stored = await readModel(ctx.db, ctx.runtime.stateSchema, record.modelId);
   const { provider, model, dimensions, revision } = ctx.definition;
+  const named: string = provider;
   const same =
-    stored?.provider === provider &&
-    stored.configuredAs === model &&
+    (named === ADAPTED || stored?.provider === provider) &&
+    stored?.configuredAs === model &&
     stored.dimensions === dimensions &&
     (revision === undefined || stored.revision === revision);
   if (same) return record.modelId;
@@ -40,12 +42,22 @@ export async function recordedModel(ctx: MigrationContext, { record, target }: R
  */
 export async function adoptModel(
   ctx: MigrationContext,
-  { record, target }: ResolvedMigration,
+  resolved: ResolvedMigration,
   lease: Lease,
   provider: EmbeddingProvider,
 ): Promise<number> {
+  return adoptFingerprint(ctx, resolved, lease, { ...provider.model });
+}
+
+/** The same for a model that is not opened: the one whose space a projection maps into. @throws as `adoptModel` */
+export async function adoptFingerprint(
+  ctx: MigrationContext,
+  { record, target }: ResolvedMigration,
+  lease: Lease,
+  fingerprint: StoredFingerprint,
+): Promise<number> {
   const { db, runtime } = ctx;
-  const present = { ...provider.model, configuredAs: ctx.definition.model };
+  const present = asConfigured(ctx, fingerprint);
   const stored = record.modelId === null ? undefined : await readModel(db, runtime.stateSchema, record.modelId);
   if (stored !== undefined && spaceDifferences(stored, present).length > 0) {
     await refuseToMix(ctx, record);
@@ -62,6 +74,11 @@ export async function adoptModel(
   if (record.modelId !== null) await clearQuarantine(db, runtime.stateSchema, record.id);
   await updateUnderLease(ctx, lease, { modelId, cursor: null, rowsWritten: 0 });
   return modelId;
+}
+
+/** As the state keeps a model: with the name by which the configuration knows it. */
+export function asConfigured({ definition }: MigrationContext, fingerprint: StoredFingerprint): StoredFingerprint {
+  return { ...fingerprint, configuredAs: definition.model };
 }
 
 /** Whether a row has a vector of this model. */
@@ -87,7 +104,13 @@ async function refuseOther(
   target: VectorTarget,
   models: ModelComparison,
 ): Promise<void> {
-  if (record.modelId === null || !(await hasVectorsOf(ctx, target, record.modelId))) return;
+  const { modelId, adaptedModelId } = record;
+  if (modelId === null) return;
+  // What was mapped into the space of a model is as good as that model's.
+  const isBound =
+    (await hasVectorsOf(ctx, target, modelId)) ||
+    (adaptedModelId !== null && (await hasVectorsOf(ctx, target, adaptedModelId)));
+  if (!isBound) return;
   const where = `${target.schema}.${target.table}.${target.column}`;
   throw modelDiffers([`${where} holds vectors of`, 'the configuration now makes those of'], models, {
     step: 'fill',

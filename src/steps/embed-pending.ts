@@ -24,6 +24,11 @@ import { isUnwatched, type ModelWatch, watchModel } from './watch-model.ts';
 const EXACT_COUNT_LIMIT = 100_000;
 const EXACT_COUNT_BYTES = 64 * 2 ** 20;
 
+export interface EmbedPendingOptions extends Pick<BackfillJob, 'isOver' | 'afterWalk'> {
+  /** Embeds the texts of the rows that an adapter filled, and of no others. */
+  readonly replaceAdapted?: boolean;
+}
+
 /**
  * Embeds what is pending in the column of the new vectors, before or after the swap; undefined when nothing is.
  *
@@ -34,14 +39,13 @@ export async function embedPending(
   ctx: MigrationContext,
   lease: Lease,
   provider: LazyProvider,
-  options: Pick<BackfillJob, 'isOver' | 'afterWalk'> = {},
+  options: EmbedPendingOptions = {},
 ): Promise<BackfillResult | undefined> {
-  const resolved = await resolveMigration(ctx);
+  const resolved = await resolvePending(ctx, options);
   await clearBlankRows(ctx, resolved, lease);
   const known = await recordedModel(ctx, resolved);
-  const { id, cursor } = resolved.record;
-  // The cursor is that of the recorded model's walk.
-  const pending = await hasPending(ctx.db, resolved.target, known, id, known === 0 ? null : cursor);
+  const { id } = resolved.record;
+  const pending = await hasPending(ctx.db, resolved.target, known, id, cursorOf(resolved, known));
   // A run may have ended before what it wrote last was looked at.
   if (!pending && !(await isUnwatched(ctx))) return undefined;
   // Before the model is loaded and a service is asked.
@@ -51,7 +55,7 @@ export async function embedPending(
   const modelId = await adoptModel(ctx, resolved, lease, opened);
   const watch = await watchModel(ctx, lease, opened, modelId, { toWrite: pending });
   if (!pending) return undefined;
-  await takeBackBackups(ctx, resolved, modelId, lease);
+  if (options.replaceAdapted !== true) await takeBackBackups(ctx, resolved, modelId, lease);
   try {
     const result = await backfill(ctx, lease, opened, { modelId, watch, ...options });
     await watch?.finish();
@@ -60,6 +64,22 @@ export async function embedPending(
     // Only now nobody writes any more.
     throw (await watch?.failure()) ?? error;
   }
+}
+
+/** The migration with what counts as pending in this run. */
+async function resolvePending(
+  ctx: MigrationContext,
+  { replaceAdapted }: EmbedPendingOptions,
+): Promise<ResolvedMigration> {
+  const resolved = await resolveMigration(ctx);
+  const { adapted } = resolved.target;
+  if (replaceAdapted !== true || adapted === undefined) return resolved;
+  return { ...resolved, target: { ...resolved.target, adapted: { ...adapted, as: 'replaced' } } };
+}
+
+/** The cursor is that of the recorded model's walk, and of rows that had no vector. */
+function cursorOf({ record, target }: ResolvedMigration, known: number): readonly string[] | null {
+  return known === 0 || target.adapted?.as === 'replaced' ? null : record.cursor;
 }
 
 /** Vectors that an undone backfill left in a backup are taken back where model and text are still the same. */
@@ -73,11 +93,15 @@ async function takeBackBackups(
   const backup = record.backups.findLast((candidate) => candidate.column === record.target);
   if (backup === undefined || record.active === 'new' || record.rowsWritten > 0) return;
   try {
-    const { restored } = await restoreMatching(ctx, resolved, backup.path, modelId, {
+    const { restored, leftOut } = await restoreMatching(ctx, resolved, backup.path, modelId, {
       fence: { migrationId: record.id, token: lease.token },
     });
     const message = `${restored} ${plural(restored, 'vector')} came back from ${backup.path}.`;
     if (restored > 0) ctx.onProgress({ kind: 'notice', message });
+    if (leftOut.length > 0) {
+      const stay = `The vectors of ${leftOut.join(', ')} stay in ${backup.path}: the old ones may have changed since.`;
+      ctx.onProgress({ kind: 'notice', message: stay });
+    }
   } catch (error) {
     throwIfStopped(ctx, 'fill');
     ctx.onProgress({ kind: 'warning', message: `The backup ${backup.path} could not be used: ${messageOf(error)}` });
@@ -88,13 +112,15 @@ async function backfill(
   ctx: MigrationContext,
   lease: Lease,
   provider: EmbeddingProvider,
-  run: Pick<BackfillJob, 'isOver' | 'afterWalk'> & { readonly modelId: number; readonly watch: ModelWatch | undefined },
+  run: EmbedPendingOptions & { readonly modelId: number; readonly watch: ModelWatch | undefined },
 ): Promise<BackfillResult> {
   const { definition } = ctx;
   const { modelId, watch, isOver, afterWalk } = run;
-  const { record, table, target, extension } = await resolveMigration(ctx);
-  const { rowsDone, rowsTotal } = await extent(ctx, { record, table, target, extension }, modelId);
-  if (record.active === 'old') {
+  const resolved = await resolvePending(ctx, run);
+  const { record, table, target, extension } = resolved;
+  const { rowsDone, rowsTotal } = await extent(ctx, resolved, modelId);
+  const isReplacing = target.adapted?.as === 'replaced';
+  if (record.active === 'old' && !isReplacing) {
     await updateUnderLease(ctx, lease, { phase: 'backfilling', rowsTotal: rowsTotal ?? null });
   }
   ctx.onProgress({
@@ -105,17 +131,18 @@ async function backfill(
   const keep = (changes: Omit<Checkpoint, 'cursor'>, cursor: readonly string[] | null): Promise<void> =>
     updateUnderLease(ctx, lease, {
       cursor,
-      rowsWritten: record.rowsWritten + changes.written,
+      // A row that is replaced has been counted before.
+      rowsWritten: record.rowsWritten + (isReplacing ? 0 : changes.written),
       tokens: record.tokens + changes.tokens,
       truncated: record.truncated + changes.truncated,
     });
   const source = providerSource(provider);
-  let reached = record.cursor;
+  let reached = cursorOf(resolved, modelId);
   const result = await runBackfill({
     ctx,
     to: { target, modelId, vectorOid: extension.vectorOid, fence: { migrationId: definition.id, token: lease.token } },
     source: watch?.watch(source) ?? source,
-    cursor: record.cursor,
+    cursor: reached,
     rowsDone,
     rowsTotal,
     signal: ctx.signal,
@@ -144,6 +171,10 @@ async function extent(
   { record, table, target }: ResolvedMigration,
   modelId: number,
 ): Promise<Pick<BackfillJob, 'rowsDone' | 'rowsTotal'>> {
+  if (target.adapted?.as === 'replaced') {
+    const { pending } = await tallyRows(ctx.db, target, modelId, record.id);
+    return { rowsDone: 0, rowsTotal: pending };
+  }
   // Not the planner's estimate: it takes the pages that the new vectors fill for more rows.
   const known = table.estimatedRows > 0 ? table.estimatedRows : undefined;
   const small = known === undefined ? await isSmall(ctx, table.oid) : known < EXACT_COUNT_LIMIT;

@@ -10,12 +10,14 @@ import { clearQuarantine, listQuarantine } from '../state/quarantine.ts';
 import { resolveMigration } from '../state/resolve.ts';
 import { updateUnderLease } from '../state/update-under-lease.ts';
 import { finishUndo } from '../swap/undo.ts';
+import { type AdaptedRows, countAdapted } from './adapter-provenance.ts';
 import { assertSameDefinition } from './definition-change.ts';
-import { embedPending } from './embed-pending.ts';
 import { ensureTrigger } from './ensure-trigger.ts';
 import { fillOld } from './fill-old.ts';
+import { fillPending } from './fill-pending.ts';
 import { type LazyProvider, lazyProvider } from './provider.ts';
 import { recheckRows } from './recheck-rows.ts';
+import { replaceAdaptedRows } from './replace-adapted.ts';
 import { withLease } from './with-lease.ts';
 
 export interface FillResult {
@@ -23,11 +25,15 @@ export interface FillResult {
   readonly changed: boolean;
   readonly rows: RowTally;
   readonly run: BackfillResult | undefined;
+  /** Vectors that an adapter made; undefined where there is none. */
+  readonly adapted: AdaptedRows | undefined;
 }
 
 export interface FillOptions {
   /** First compares every text with the hash of what was embedded, and embeds anew where an edit went past the trigger. */
   readonly recheck?: boolean;
+  /** Embeds the texts of exactly the rows that an adapter filled, and nothing else, before or after the swap. */
+  readonly replaceAdapted?: boolean;
 }
 
 /**
@@ -43,6 +49,7 @@ export async function fill(ctx: MigrationContext, options: FillOptions = {}): Pr
     if (options.recheck === true) await recheckRows(leased);
     const provider = lazyProvider(leased, leased.definition);
     try {
+      if (options.replaceAdapted === true) return await replaceAdapted(leased, lease, provider);
       return await (record.active === 'new' ? fillMissing : fillLeased)(leased, lease, provider);
     } finally {
       await provider.close();
@@ -52,10 +59,21 @@ export async function fill(ctx: MigrationContext, options: FillOptions = {}): Pr
 
 /** After the swap: rows without any vector, which nobody finds. */
 async function fillMissing(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<FillResult> {
-  const run = await embedPending(ctx, lease, provider);
-  const { record, target } = await resolveMigration(ctx);
+  return filled(ctx, await fillPending(ctx, lease, provider));
+}
+
+async function filled(ctx: MigrationContext, run: BackfillResult | undefined): Promise<FillResult> {
+  const resolved = await resolveMigration(ctx);
+  const { record, target } = resolved;
   const rows = await tallyRows(ctx.db, target, record.modelId, record.id);
-  return { step: 'fill', changed: run !== undefined, rows, run };
+  return { step: 'fill', changed: run !== undefined, rows, run, adapted: await countAdapted(ctx, resolved) };
+}
+
+async function replaceAdapted(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<FillResult> {
+  await retryQuarantined(ctx);
+  const result = await filled(ctx, await replaceAdaptedRows(ctx, lease, provider));
+  await refuseQuarantined(ctx, result.rows);
+  return result;
 }
 
 /** The same under a lease that is already held: 007's catch-up, which gives `afterWalk` to end where it cannot settle. */
@@ -68,9 +86,10 @@ export async function fillLeased(
   await ensureTrigger(ctx, await resolveMigration(ctx));
   await finishUndo(ctx, 'fill', () => fillOld(ctx, lease));
   await retryQuarantined(ctx);
-  const run = await embedPending(ctx, lease, provider, { afterWalk });
-  const { record, target } = await resolveMigration(ctx);
-  const rows = await tallyRows(ctx.db, target, record.modelId, record.id);
+  const run = await fillPending(ctx, lease, provider, { afterWalk });
+  const result = await filled(ctx, run);
+  const { rows } = result;
+  const { record } = await resolveMigration(ctx);
   await refuseQuarantined(ctx, rows);
   if (rows.pending > 0) {
     const were = plural(rows.pending, 'row was', 'rows were');
@@ -83,7 +102,7 @@ export async function fillLeased(
   if (run !== undefined) {
     await recordEvent(ctx.db, ctx.runtime.stateSchema, record.id, 'backfilled', { ...run, ...rows });
   }
-  return { step: 'fill', changed: run !== undefined, rows, run };
+  return result;
 }
 
 /** Rows that would end this run in a refusal get another try: the model, its files or its service may have been corrected. */

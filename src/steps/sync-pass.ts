@@ -11,9 +11,9 @@ import { finishUndo } from '../swap/undo.ts';
 import { recordedModel } from './adopt-model.ts';
 import { hasBlankRows } from './clear-blank-rows.ts';
 import { assertSameDefinition } from './definition-change.ts';
-import { embedPending } from './embed-pending.ts';
 import { ensureTrigger } from './ensure-trigger.ts';
 import { fillOld } from './fill-old.ts';
+import { fillPending } from './fill-pending.ts';
 import type { LazyProvider } from './provider.ts';
 import { type Leased, withLease } from './with-lease.ts';
 
@@ -111,14 +111,14 @@ export async function syncPass(ctx: MigrationContext, providers: SyncProviders, 
 }
 
 async function embedServed({ ctx, lease }: Leased, providers: SyncProviders, isOver: PassOptions['isOver']) {
-  return (await embedPending(ctx, lease, providers.model, { isOver }))?.written ?? 0;
+  return (await fillPending(ctx, lease, providers.model, { isOver }))?.written ?? 0;
 }
 
 /** Before the swap: as 006 does, and with nothing left the migration is as far as after it. */
 async function fillNew({ ctx, lease }: Leased, providers: SyncProviders, isOver: PassOptions['isOver']) {
   await ensureTrigger(ctx, await resolveMigration(ctx));
   await finishUndo(ctx, 'sync', () => fillOld(ctx, lease));
-  const run = await embedPending(ctx, lease, providers.model, { isOver });
+  const run = await fillPending(ctx, lease, providers.model, { isOver });
   const { record } = await resolveMigration(ctx);
   if (record.phase !== 'backfilled' && (await lookForPending(ctx)).pending === 0) {
     await updateUnderLease(ctx, lease, { phase: 'backfilled', cursor: null });

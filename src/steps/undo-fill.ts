@@ -56,11 +56,12 @@ async function undoFillLeased(ctx: MigrationContext, lease: Lease): Promise<numb
     for (const statement of dropTriggerSql(target, definition.id)) await tx.query(statement);
     await tx.query(dropTargetColumnsSql(target));
     for (const statement of addTargetColumnsSql(target)) await tx.query(statement);
-    await createTrigger(tx, target, definition.id, table.oid);
+    await createTrigger(tx, { ...target, adapted: undefined }, definition.id, table.oid);
     await clearQuarantine(tx, runtime.stateSchema, definition.id);
     await updateRecord(tx, runtime.stateSchema, definition.id, {
       phase: 'expanded',
       modelId: null,
+      adaptedModelId: null,
       cursor: null,
       rowsWritten: 0,
       tokens: 0,

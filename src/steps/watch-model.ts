@@ -1,5 +1,5 @@
 import { withRetries } from '../backfill/retry.ts';
-import type { VectorSource } from '../backfill/types.ts';
+import type { TextVectorSource } from '../backfill/types.ts';
 import { watchedSource } from '../backfill/watched-source.ts';
 import { isRemote } from '../config/provider-names.ts';
 import { IntegrityError } from '../errors.ts';
@@ -19,7 +19,7 @@ import { giveUpRows } from './give-up-rows.ts';
 /** Looks at a service again and again: it may come to run another model under the same name, and say nothing. */
 export interface ModelWatch {
   /** The same source, with a look before every so many batches. */
-  watch(source: VectorSource): VectorSource;
+  watch(source: TextVectorSource): TextVectorSource;
   /** One more look, for what was written since the last one. */
   finish(): Promise<void>;
   /** What a failed look leaves to be done once nobody writes any more; undefined when all looks were good. */

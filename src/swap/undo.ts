@@ -115,6 +115,14 @@ async function isNotNull(tx: Queryable, { record, table }: ResolvedMigration): P
   return column !== undefined && (await readColumnProperties(tx, now, column, record.id)).notNull;
 }
 
+/** What adapted vectors were mapped from has the application's name again. */
+function adaptedFrom({ adapted }: VectorTarget, column: string): VectorTarget['adapted'] {
+  if (adapted?.from === undefined) return adapted;
+  const { provenance } = adapted.from;
+  const from = { ...adapted.from, column, provenance: provenance && provenanceOf(column) };
+  return { ...adapted, from };
+}
+
 async function applyUndo(
   ctx: MigrationContext,
   tx: Queryable,
@@ -137,7 +145,12 @@ async function applyUndo(
     record.id,
   );
   const indexes = restoreIndexNames(table, record, await readIndexTree(tx, table));
-  const back = { ...target, column: record.target, provenance: provenanceOf(record.target) };
+  const back = {
+    ...target,
+    column: record.target,
+    provenance: provenanceOf(record.target),
+    adapted: adaptedFrom(target, record.column),
+  };
   const trigger = createTriggerSql(back, record.id, { always });
   await tx.query([...columns, ...indexes.statements, ...trigger].join(';\n'));
   await updateRecord(tx, stateSchema, record.id, {

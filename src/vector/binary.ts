@@ -105,3 +105,25 @@ export function decodeVector(bytes: Uint8Array): Float32Array {
   swapToNetworkOrder(values.buffer);
   return new Float32Array(values.buffer);
 }
+
+/** Vectors below each other, as a matrix of an adapter has them. */
+export interface Stack {
+  readonly data: Float32Array;
+  /** Why a vector is not in it, by its position; its place holds zeros. */
+  readonly faults: ReadonlyMap<number, string>;
+}
+
+/** Reads many of what `vector_send` returns into one array, where one that has not the stated dimensions is named instead. */
+export function decodeStack(vectors: readonly (Uint8Array | undefined)[], dimensions: number): Stack {
+  const data = new Float32Array(vectors.length * dimensions);
+  const bytes = new Uint8Array(data.buffer);
+  const faults = new Map<number, string>();
+  for (const [i, vector] of vectors.entries()) {
+    if (vector?.byteLength === VECTOR_HEADER_BYTES + 4 * dimensions) {
+      bytes.set(vector.subarray(VECTOR_HEADER_BYTES), i * 4 * dimensions);
+    } else if (vector === undefined) faults.set(i, 'no old vector');
+    else faults.set(i, `${(vector.byteLength - VECTOR_HEADER_BYTES) / 4} dimensions instead of ${dimensions}`);
+  }
+  swapToNetworkOrder(data.buffer);
+  return { data, faults };
+}

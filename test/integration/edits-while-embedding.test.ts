@@ -93,6 +93,7 @@ describe.each([
     const embed = providerSource(hashProvider('hash/384'));
     let done = false;
     const source: VectorSource = {
+      needs: 'text',
       model: embed.model,
       async produce(rows, signal) {
         if (!done) await chain.db.query(sql);

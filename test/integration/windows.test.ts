@@ -121,6 +121,7 @@ describe('a run of the backfill', () => {
       isFull = resolve;
     });
     const source: VectorSource = {
+      needs: 'text',
       model: embed.model,
       async produce(rows, signal) {
         inFlight += 1;
@@ -145,6 +146,7 @@ describe('a run of the backfill', () => {
     const embed = providerSource(provider);
     let attempts = 0;
     const source: VectorSource = {
+      needs: 'text',
       model: embed.model,
       async produce(rows, signal) {
         attempts += 1;
