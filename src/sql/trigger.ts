@@ -29,7 +29,8 @@ function functionSql(target: VectorTarget, migrationId: string): string {
  * without its old vector is marked with `STALE_MODEL`: the old vector is of the former text, and must not be mapped again.
  */
 export function createTriggerSql(target: VectorTarget, migrationId: string, options: { always: boolean }): string[] {
-  if (target.adapted?.from !== undefined) return createAdaptedTriggerSql(target, target.adapted.from, migrationId, options);
+  if (target.adapted?.from !== undefined)
+    return createAdaptedTriggerSql(target, target.adapted.from, migrationId, options);
   const triggers = [{ name: triggerName(migrationId), condition: triggerCondition(target), passes: '' }];
   return installSql(target, migrationId, triggers, clearSql(target), options);
 }
@@ -49,7 +50,8 @@ function createAdaptedTriggerSql(
       passes: "'other'",
     },
   ];
-  const mark = target.provenance === undefined ? '' : `NEW.${quoteIdentifier(target.provenance.model)} := ${STALE_MODEL};`;
+  const mark =
+    target.provenance === undefined ? '' : `NEW.${quoteIdentifier(target.provenance.model)} := ${STALE_MODEL};`;
   const body = `${clearSql(target)} IF TG_ARGV[0] = 'outdated' THEN ${mark} END IF;`;
   return installSql(target, migrationId, triggers, body, options);
 }

@@ -1,4 +1,5 @@
 import { measureSimilarityPreservation } from '../adapters/measure.ts';
+import { measureCrosswise } from '../adapters/measure-crosswise.ts';
 import type { Matrix, ProjectionEntry } from '../adapters/types.ts';
 import { AdapterError, ConfigError, IntegrityError, ModelError, messageOf, ProviderError } from '../errors.ts';
 import { seededOrderSql, vectorSql } from '../inspect/stored-vectors.ts';
@@ -16,6 +17,8 @@ import type { LazyProvider } from './provider.ts';
 export interface MeasuredPreservation {
   /** Pearson correlation of pairwise cosines, -1 to 1. */
   readonly similarityPreservation: number;
+  /** The same of adapted vectors against real ones: low where they would not be found by real queries. Undefined where no text was embedded. */
+  readonly crosswise: number | undefined;
   /** Rows of this table that were embedded for it; 0 where it is what the training found on its holdout. */
   readonly rows: number;
 }
@@ -42,25 +45,30 @@ export async function measurePreservation(
     const texts = rows.map(({ text }) => text);
     const { vectors } = await opened.embed(texts, { kind: 'document', signal: ctx.signal });
     const pairs = { adapted: stack(rows.map(({ vector }) => vector)), real: stack(vectors) };
-    return { similarityPreservation: await measureSimilarityPreservation(pairs), rows: rows.length };
+    const similarityPreservation = await measureSimilarityPreservation(pairs);
+    return { similarityPreservation, crosswise: await measureCrosswise(pairs), rows: rows.length };
   }
   if (entry.metrics === undefined) throw notMeasured(entry, rows.length);
-  return { similarityPreservation: entry.metrics.similarityPreservation, rows: 0 };
+  return { similarityPreservation: entry.metrics.similarityPreservation, crosswise: undefined, rows: 0 };
 }
 
-/** @throws IntegrityError `similarity_lost` below the limit */
-export function refusePoor({ similarityPreservation, rows }: MeasuredPreservation, limit: number): void {
-  if (similarityPreservation >= limit) return;
+/** @throws IntegrityError `similarity_lost` below the limit, `other_space` where only the adapted vectors among themselves are as they should be */
+export function refusePoor({ similarityPreservation, crosswise, rows }: MeasuredPreservation, limit: number): void {
   const on = rows === 0 ? 'on its holdout' : `on ${rows} rows of this table`;
-  throw new IntegrityError(
-    'similarity_lost',
-    `Similarity preservation is ${similarityPreservation.toFixed(3)} ${on}, at least ${limit} is asked.`,
-    {
-      step: 'adapter',
-      hint: 'Train on more samples or another kind with "reembed adapter train", or embed the texts: "reembed backfill".',
-      context: { observed: similarityPreservation, expected: limit, rows },
-    },
-  );
+  const kept = similarityPreservation.toFixed(3);
+  const asked = `at least ${limit} is asked`;
+  // NaN fails too.
+  if (!(similarityPreservation >= limit))
+    throw poor('similarity_lost', `Similarity preservation is ${kept} ${on}, ${asked}.`);
+  if (crosswise === undefined || crosswise >= limit) return;
+  const message = `Similarity preservation is ${kept} ${on}, but ${crosswise.toFixed(3)} between adapted and real vectors, ${asked}: queries of the new model would not find them.`;
+  throw poor('other_space', message);
+}
+
+function poor(code: string, message: string): IntegrityError {
+  const hint =
+    'Train on more samples or another kind with "reembed adapter train", or embed the texts: "reembed backfill".';
+  return new IntegrityError(code, message, { step: 'adapter', hint });
 }
 
 /** Without the model there is still what the training found: a key that is missing must not stand in the way of a map that needs none. */

@@ -1,3 +1,4 @@
+import type { NewEntry } from '../../src/adapters/entry-schema.ts';
 import type {
   Projection,
   ProjectionDirection,
@@ -8,10 +9,6 @@ import type {
 import { hashProvider } from '../../src/providers/hash.ts';
 import type { VectorAdapter } from '../../src/search/adapted-encoder.ts';
 import { seededRandom } from '../../src/vector/random.ts';
-
-/** An entry as a registry takes it. */
-export type NewEntry = Omit<ProjectionEntry, 'id' | 'file' | 'sha256' | 'createdAt'> &
-  Partial<Pick<ProjectionEntry, 'id'>>;
 
 /**
  * Two spaces of which each vector of one is known in the other: `hash/<dimensions>`, and the same turned into `wide` dimensions by a matrix of
