@@ -42,19 +42,24 @@ export function adaptedQueries(provider: EmbeddingProvider, adapter: VectorAdapt
   };
 }
 
+/** So many are mapped sooner than a thread has started. */
+const AT_ONCE = 32;
+
 async function mapVectors(
   adapter: VectorAdapter,
   vectors: readonly ArrayLike<number>[],
   signal: AbortSignal | undefined,
 ): Promise<Float32Array[]> {
-  const columns = adapter.entry.source.dimensions;
-  const [first, ...others] = vectors;
-  if (first === undefined) return [];
-  // A request's one query is not worth the way to a thread.
-  if (others.length === 0) return [await adapter.applyOnce(sized(adapter.entry, first))];
+  const { entry } = adapter;
+  const columns = entry.source.dimensions;
+  if (vectors.length <= AT_ONCE) {
+    const mapped: Float32Array[] = [];
+    for (const vector of vectors) mapped.push(await adapter.applyOnce(sized(entry, vector)));
+    return mapped;
+  }
   const data = new Float32Array(vectors.length * columns);
   for (const [row, vector] of vectors.entries()) {
-    data.set(sized(adapter.entry, vector), row * columns);
+    data.set(sized(entry, vector), row * columns);
   }
   const mapped = await adapter.apply({ rows: vectors.length, columns, data }, signal);
   return vectors.map((_, row) => mapped.data.slice(row * mapped.columns, (row + 1) * mapped.columns));
