@@ -41,7 +41,7 @@ export function chooseProjection(entries: readonly ProjectionEntry[], wish: Proj
 
 /** `1024D → 1536D`. */
 export function describeWish({ source, target }: Pick<ProjectionWish, 'source' | 'target'>): string {
-  const name = (space: WantedSpace | undefined): string => (space === undefined ? 'any' : `${space.dimensions}D`);
+  const name = (space: WantedSpace | undefined): string => (space === undefined ? 'any model' : `${space.dimensions}D`);
   return `${name(source)} → ${name(target)}`;
 }
 
@@ -105,8 +105,11 @@ function keptAtMost({ parts }: ProjectionChain): number {
   return parts.reduce((product, { metrics }) => product * (metrics?.recallAt10.retention ?? 0), 1);
 }
 
+/** ` (from legacy to all-MiniLM-L6-v2)`, as far as it is known. */
 function modelsOf({ source, target }: ProjectionWish): string {
   const name = (space: WantedSpace | undefined): unknown => space?.reference?.model ?? space?.fingerprint?.name;
-  const names = [name(source), name(target)].map((each) => (typeof each === 'string' ? each : 'an unknown model'));
-  return names.every((each) => each === 'an unknown model') ? '' : ` (${names.join(' → ')})`;
+  const said = [['from', name(source)] as const, ['to', name(target)] as const].filter(
+    ([, model]) => typeof model === 'string',
+  );
+  return said.length === 0 ? '' : ` (${said.map(([word, model]) => `${word} ${model}`).join(' ')})`;
 }

@@ -14,7 +14,7 @@ const share = z.number();
 const space = z.looseObject({
   fingerprint: z.record(z.string(), z.unknown()),
   reference: z
-    .looseObject({ provider: z.enum(PROVIDERS), model: z.string().min(1), dimensions })
+    .looseObject({ provider: z.enum(PROVIDERS).exclude(['adapted']), model: z.string().min(1), dimensions })
     .optional()
     .transform((reference) => reference),
   dimensions,

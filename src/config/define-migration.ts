@@ -130,10 +130,15 @@ function indexContradictions({ index, vectorType, dimensions }: Parsed): ConfigP
 function modelContradictions(prefix: string, reference: ModelReferenceInput): ConfigProblem[] {
   const { model, dimensions, provider = providerOf(model) } = reference;
   const named = /^hash\/(\d+)$/.exec(model)?.[1];
+  if (provider === 'adapted' && prefix !== '') {
+    return [
+      { name: `${prefix}provider`, message: "is 'adapted', expected the provider of the model that made the vectors" },
+    ];
+  }
   if (provider === 'hash' && named === undefined) {
     return [{ name: `${prefix}model`, message: `is "${model}", expected hash/<dimensions> for the provider 'hash'` }];
   }
-  if (model.startsWith('hash/') && provider !== 'hash') {
+  if (model.startsWith('hash/') && provider !== 'hash' && provider !== 'adapted') {
     return [{ name: `${prefix}provider`, message: `is '${provider}', expected 'hash' for the model ${model}` }];
   }
   if (provider !== 'hash' || Number(named) === dimensions) return [];

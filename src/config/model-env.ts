@@ -48,6 +48,7 @@ const EXAMPLES: Readonly<Record<Exclude<ProviderName, 'local'>, string>> = {
   huggingface: 'BAAI/bge-small-en-v1.5',
   hash: 'hash/384',
   file: 'vectors.f16',
+  adapted: 'BAAI/bge-small-en-v1.5',
 };
 
 /** A model that may cost money is never guessed, nor what a service makes; only `local` has a model where none is named. */

@@ -9,7 +9,8 @@ export interface QualifiedName {
 export type LocalProviderName = 'local' | 'hash' | 'file';
 /** Providers that are asked over the network. */
 export type RemoteProviderName = 'openai' | 'huggingface' | 'tei' | 'gemini';
-export type ProviderName = LocalProviderName | RemoteProviderName;
+/** `adapted`: the model behind a projection, whose space the old vectors are mapped to instead of texts being embedded. */
+export type ProviderName = LocalProviderName | RemoteProviderName | 'adapted';
 export type IndexKind = 'ivfflat' | 'hnsw' | 'none';
 export type Distance = 'cosine' | 'l2' | 'ip';
 export type Device = 'auto' | 'cpu' | 'cuda' | 'webgpu';

@@ -32,3 +32,8 @@ export function drainNative(sections: readonly NativeSection[]): void {
   const deadline = Date.now() + PATIENCE_MS;
   for (const section of sections) Atomics.wait(section, BUSY, 1, Math.max(0, deadline - Date.now()));
 }
+
+/** In the owner: lets the thread in no more; what it is at it ends first. Does not wait. */
+export function stopNative(section: NativeSection): void {
+  Atomics.store(section, STOP, 1);
+}

@@ -1,3 +1,6 @@
+import { resolve } from 'node:path';
+import { adaptedTarget } from '../adapters/adapted-reference.ts';
+import { compareSpaces } from '../adapters/same-space.ts';
 import { isRemote } from '../config/provider-names.ts';
 import type { ModelReference } from '../config/types.ts';
 import { ModelError } from '../errors.ts';
@@ -56,7 +59,31 @@ async function openProvider(
     case 'tei':
     case 'gemini':
       return openRemote({ ...reference, provider: reference.provider }, options);
+    case 'adapted':
+      return openAdapted(reference, options);
   }
+}
+
+/**
+ * The model behind a projection: texts are embedded by it, queries first of all. It has to be the very one that the projection was trained for,
+ * or what it makes cannot be compared with what was mapped.
+ */
+async function openAdapted(reference: ModelReference, options: ProviderOptions): Promise<EmbeddingProvider> {
+  const { adapters = { dir: resolve('projections'), use: undefined } } = options;
+  const { entry, reference: real } = await adaptedTarget(reference, adapters);
+  const provider = await openProvider(real, options);
+  const present = { fingerprint: { ...provider.model }, dimensions: provider.model.dimensions };
+  const { fit, difference } = compareSpaces({ ...entry.target, reference: undefined }, present);
+  if (fit !== 'other') return provider;
+  await provider.close();
+  throw new ModelError(
+    'model_differs',
+    `${real.model} is not the model that the projection ${entry.id} maps to any more: ${difference}.`,
+    {
+      hint: 'Set the configuration (EMBEDDING_DTYPE, the files) back to that model, or train a projection for this one with "reembed adapter train".',
+      context: { projection: entry.id, stored: entry.target.fingerprint, present: provider.model },
+    },
+  );
 }
 
 function mismatch(

@@ -1,4 +1,4 @@
-import type { Device, Dtype, RemoteSettings, RuntimeSettings } from '../config/types.ts';
+import type { AdapterSettings, Device, Dtype, RemoteSettings, RuntimeSettings } from '../config/types.ts';
 import type { UsageLedger } from './types.ts';
 
 export interface ProviderOptions {
@@ -23,6 +23,8 @@ export interface ProviderOptions {
   readonly remote?: RemoteSettings | undefined;
   /** Attempts a request, the first one included; 3 unless said. */
   readonly maxRetries?: number | undefined;
+  /** Where the provider `adapted` looks for projections, and which one it takes; the best of `projections` unless said. */
+  readonly adapters?: Pick<AdapterSettings, 'dir' | 'use'> | undefined;
   /** Keeps the minute's limits and the budget; without it a provider keeps the limits for as long as it is open. */
   readonly ledger?: UsageLedger | undefined;
   /**
@@ -38,7 +40,8 @@ export interface ProviderOptions {
 
 /** What the environment says about how a model runs. */
 export function providerOptions(runtime: RuntimeSettings): ProviderOptions {
-  const { device, deviceId, gpuMemory, dtype, threads, batchSize, modelsDir, modelLock, cacheDir, maxRetries, remote } =
-    runtime;
-  return { device, deviceId, gpuMemory, dtype, threads, batchSize, modelsDir, modelLock, cacheDir, maxRetries, remote };
+  const { device, deviceId, gpuMemory, dtype, threads, batchSize, maxRetries, remote, adapters } = runtime;
+  const { modelsDir, modelLock, cacheDir } = runtime;
+  const model = { device, deviceId, gpuMemory, dtype, threads, batchSize };
+  return { ...model, modelsDir, modelLock, cacheDir, maxRetries, remote, adapters };
 }

@@ -22,6 +22,7 @@ const WITHOUT_MODEL: Readonly<Record<ProviderName, string>> = {
   huggingface: ELSEWHERE,
   tei: ELSEWHERE,
   gemini: ELSEWHERE,
+  adapted: 'that of a projection',
 };
 
 /** The numbers of a plan, for whatever prints them. */

@@ -1,3 +1,4 @@
+import { realReference } from '../adapters/adapted-reference.ts';
 import { isRemote } from '../config/provider-names.ts';
 import type { ModelReference } from '../config/types.ts';
 import { createProvider } from '../providers/create-provider.ts';
@@ -20,7 +21,8 @@ export function lazyProvider(
   let provider: Promise<EmbeddingProvider> | undefined;
   let ledger: MigrationLedger | undefined;
   const open = async (): Promise<EmbeddingProvider> => {
-    if (isRemote(reference.provider)) ledger = await openLedger(ctx, reference);
+    const real = await realReference(reference, ctx.runtime.adapters);
+    if (isRemote(real.provider)) ledger = await openLedger(ctx, real);
     return createProvider(reference, {
       ...providerOptions(ctx.runtime),
       ledger,

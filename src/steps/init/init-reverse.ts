@@ -36,7 +36,11 @@ export async function initReverse(ctx: MigrationContext, options: ReverseOptions
   const old = await readOldModel(ctx, record, records, options);
   const taken = [...records.map(({ id }) => id), ...(options.taken ?? [])];
   const id = options.id ?? makeId([definition.id.slice(0, 35), 'back'], taken);
-  const result = await writeMigration(reverseInput(definition, record, old, id), options, `reembed.${id}.config`);
+  const result = await writeMigration(
+    reverseInput({ ...definition, ...(await madeBy(ctx, record)) }, record, old, id),
+    options,
+    `reembed.${id}.config`,
+  );
   const finalizeFirst = record.keptColumn === null ? [] : [`npx reembed finalize --now --migration ${definition.id}`];
   return { ...result, next: [...result.next.slice(0, -1), ...finalizeFirst, ...result.next.slice(-1)] };
 }
@@ -101,8 +105,21 @@ async function readEarlierModel(
       other.column === record.column &&
       (other.swappedAt ?? '') < (record.swappedAt ?? ''),
   );
-  if (earlier === undefined || earlier.modelId === null) return undefined;
-  const stored = await readModel(ctx.db, ctx.runtime.stateSchema, earlier.modelId);
+  return earlier === undefined ? undefined : readReference(ctx, earlier);
+}
+
+/** Of `adapted` the configuration names no provider that makes vectors; the state knows whose they are. */
+async function madeBy(ctx: MigrationContext, record: MigrationRecord): Promise<Partial<ModelReference>> {
+  return ctx.definition.provider === 'adapted' ? ((await readReference(ctx, record)) ?? {}) : {};
+}
+
+/** The model of a migration's vectors, as it was configured. */
+async function readReference(
+  ctx: MigrationContext,
+  { modelId }: Pick<MigrationRecord, 'modelId'>,
+): Promise<ModelReference | undefined> {
+  if (modelId === null) return undefined;
+  const stored = await readModel(ctx.db, ctx.runtime.stateSchema, modelId);
   const { provider, configuredAs: model, dimensions } = stored ?? {};
   if (!isProvider(provider) || typeof model !== 'string' || typeof dimensions !== 'number') return undefined;
   return { provider, model, dimensions };

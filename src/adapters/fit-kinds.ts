@@ -1,0 +1,65 @@
+import { AdapterError } from '../errors.ts';
+import { assertDimensions, assertPairs, assertSpan } from './check-pairs.ts';
+import { cutFolds } from './fit-folds.ts';
+import { affineLayer } from './fit-layers.ts';
+import { fitLowRank } from './fit-low-rank.ts';
+import { fitProcrustes } from './fit-procrustes.ts';
+import { type CrossValidatedRidge, crossValidateRidge } from './fit-ridge.ts';
+import { cosineScore, errorScore } from './fit-score.ts';
+import type { FitSettings, Fitted, Pairs } from './fit-types.ts';
+import type { Algebra } from './linear-algebra.ts';
+import type { ProjectionKind } from './types.ts';
+
+/** What became of each kind: a map, or why there is none. */
+export type KindOutcomes = ReadonlyMap<ProjectionKind, Fitted | AdapterError>;
+
+/**
+ * Learns maps of several kinds from the same pairs, in this thread: moments, folds and the ridge regression are made once.
+ * @throws AdapterError where the pairs are of no use to any kind
+ */
+export async function fitKinds(
+  algebra: Algebra,
+  kinds: readonly ProjectionKind[],
+  pairs: Pairs,
+  settings: FitSettings,
+): Promise<KindOutcomes> {
+  assertPairs(pairs);
+  const { seed, normalize } = settings;
+  const score = normalize ? cosineScore : errorScore;
+  const folds = cutFolds(pairs, seed);
+  let ridge: Promise<CrossValidatedRidge> | undefined;
+  const ridgeOnce = (): Promise<CrossValidatedRidge> => {
+    ridge ??= assertSpan(algebra, pairs).then(() => crossValidateRidge(algebra, folds, score));
+    return ridge;
+  };
+  const fits: Record<ProjectionKind, () => Promise<Fitted>> = {
+    identity: async () => identityOf(pairs, normalize),
+    procrustes: () => fitProcrustes(algebra, folds, normalize),
+    async ridge() {
+      const { penalty, score: reached, solution } = await ridgeOnce();
+      const layer = affineLayer(await solution.weight(), folds.sourceMean, folds.targetMean, normalize);
+      return { projection: { layers: [layer] }, parameters: { penalty, score: reached } };
+    },
+    'low-rank': async () => fitLowRank(algebra, folds, await ridgeOnce(), { score, normalize }),
+    'residual-mlp': async () => {
+      throw new AdapterError('kind_missing', 'residual-mlp cannot be trained yet.');
+    },
+  };
+  const outcomes = new Map<ProjectionKind, Fitted | AdapterError>();
+  for (const kind of kinds) {
+    try {
+      assertDimensions(kind, pairs);
+      outcomes.set(kind, await fits[kind]());
+    } catch (error) {
+      if (!(error instanceof AdapterError)) throw error;
+      outcomes.set(kind, error);
+    }
+  }
+  return outcomes;
+}
+
+function identityOf({ source }: Pairs, normalize: boolean): Fitted {
+  const { columns } = source;
+  const layer = { input: columns, output: columns, weight: undefined, bias: undefined, hidden: undefined, normalize };
+  return { projection: { layers: [layer] }, parameters: {} };
+}
