@@ -20,3 +20,8 @@ export function adapterSettings(values: Values, cwd: string): AdapterSettings {
     auto: values.REEMBED_AUTO_ADAPT ?? false,
   };
 }
+
+/** For migrations that this process runs through knex, which reads nothing but the environment. */
+export function askForAdapter(use: string): void {
+  process.env.REEMBED_ADAPTER = use;
+}

@@ -22,19 +22,46 @@ export const backfill = defineCommand({
         type: 'boolean',
         default: false,
         describe: 'First compare every text with what was embedded: finds edits past the trigger',
+      })
+      .option('adapter', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'Map the old vectors by this projection, or by the best one ("auto")',
+        defaultDescription: 'REEMBED_ADAPTER',
+      })
+      .option('replace-adapted', {
+        type: 'boolean',
+        default: false,
+        conflicts: ['adapter', 'recheck'],
+        describe: 'Embed the texts of exactly the rows that an adapter filled',
       }),
   run: async (flags, cli) => {
     const { fill } = await import('../../steps/fill.ts');
-    const { recheck } = flags;
-    const result = await withMigration(flags, cli, (ctx) =>
-      fill({ ...ctx, runtime: { ...ctx.runtime, pace: flags.pace ?? ctx.runtime.pace } }, { recheck }),
-    );
+    const { recheck, replaceAdapted } = flags;
+    const result = await withMigration(flags, cli, (ctx) => {
+      const { pace, adapters } = ctx.runtime;
+      const asked = { pace: flags.pace ?? pace, adapters: { ...adapters, use: flags.adapter ?? adapters.use } };
+      return fill({ ...ctx, runtime: { ...ctx.runtime, ...asked } }, { recheck, replaceAdapted });
+    });
     cli.output.result(result, describe(result));
     return 0;
   },
 });
 
-function describe({ rows, run }: FillResult): string {
+function describe(result: FillResult): string {
+  return [describeRun(result), ...describeAdapted(result)].join('\n');
+}
+
+/** Those with a text are worth a command, the others stay. */
+function describeAdapted({ adapted }: FillResult): string[] {
+  if (adapted === undefined || adapted.rows === 0) return [];
+  const { name, rows, withoutText } = adapted;
+  const lost = withoutText === 0 ? '' : ` (${number(withoutText)} without text)`;
+  const next = withoutText < rows ? ' "reembed backfill --replace-adapted" embeds their texts.' : '';
+  return [`${count(rows, 'vector')} ${rows === 1 ? 'was' : 'were'} mapped by ${name}${lost}.${next}`];
+}
+
+function describeRun({ rows, run }: FillResult): string {
   const state =
     `${number(rows.done)} of ${count(rows.total, 'row')} embedded, ${number(rows.pending)} pending, ` +
     `${number(rows.skipped)} without text, ${number(rows.quarantined)} in quarantine`;
