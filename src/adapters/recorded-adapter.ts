@@ -1,18 +1,10 @@
 import type { RuntimeSettings } from '../config/types.ts';
 import type { Queryable } from '../db/types.ts';
 import { AdapterError } from '../errors.ts';
-import { openGraph } from '../models/graph.ts';
 import { readModel } from '../state/models.ts';
-import { projectionGraph } from './projection-graph.ts';
+import { type Adapter, openAdapter } from './apply.ts';
 import { openRegistry } from './registry.ts';
-import type { Matrix, ProjectionEntry } from './types.ts';
-
-/** What maps vectors; as `openAdapter` returns it. */
-export interface Mapping {
-  readonly entry: ProjectionEntry;
-  apply(matrix: Matrix, signal?: AbortSignal): Promise<Matrix>;
-  close(): Promise<void>;
-}
+import type { ProjectionEntry } from './types.ts';
 
 const PREFIX = 'adapted:';
 
@@ -66,22 +58,12 @@ export async function findRecordedEntry(
 export async function openRecordedAdapter(
   { adapters, threads }: Pick<RuntimeSettings, 'adapters' | 'threads'>,
   recorded: RecordedAdapter,
-): Promise<{ readonly adapter: Mapping } | { readonly problem: string }> {
+): Promise<{ readonly adapter: Adapter } | { readonly problem: string }> {
   const found = await findRecordedEntry({ adapters }, recorded);
   if ('problem' in found) return found;
   try {
     const loaded = await openRegistry(adapters.dir).load(recorded.id);
-    const graph = await openGraph(projectionGraph(loaded.projection), threads === undefined ? {} : { threads });
-    return {
-      adapter: {
-        entry: loaded.entry,
-        async apply({ rows, columns, data }) {
-          const { y } = await graph.run({ x: { data, dims: [rows, columns] } });
-          return { rows, columns: loaded.entry.target.dimensions, data: Float32Array.from(y?.data ?? [], Number) };
-        },
-        close: () => graph.release(),
-      },
-    };
+    return { adapter: openAdapter(loaded, threads === undefined ? {} : { threads }) };
   } catch (error) {
     return problemOf(error);
   }

@@ -89,6 +89,10 @@ const CATALOGUE = {
     duplicate_vectors:
       'Different texts with one vector cannot be told apart: it belongs to an older text, or the model failed.',
   },
+  'adapted rows': {
+    adapted_rows: 'Mapped vectors find somewhat less than those that the model itself makes of the texts.',
+    adapter_missing: 'Nobody can verify these rows, and rows that come in cannot be mapped.',
+  },
   texts: {
     texts_missing: 'Rows without text get no vector and are not found by a search.',
   },

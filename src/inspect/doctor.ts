@@ -1,6 +1,7 @@
 import type { Queryable } from '../db/types.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import { CHECK_NAMES, type CheckName } from './catalogue.ts';
+import { lookAtAdaptedRows } from './doctor/adapted-rows.ts';
 import { lookAtBuildMemory } from './doctor/build-memory.ts';
 import { lookAtCuda } from './doctor/cuda.ts';
 import { lookAtDiskSpace } from './doctor/disk-space.ts';
@@ -106,6 +107,7 @@ function databaseLooks(maxTokens: number | undefined): readonly (readonly [Check
     ['models', lookAtModels],
     ['vector columns', lookAtVectorColumns],
     ['stored vectors', lookAtStoredVectors],
+    ['adapted rows', lookAtAdaptedRows],
     ['texts', lookAtTexts],
     ['text lengths', (examined, tx) => lookAtTextLengths(examined, tx, maxTokens)],
     ['indexes', lookAtIndexes],

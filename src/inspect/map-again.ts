@@ -1,6 +1,5 @@
-import type { Mapping } from '../adapters/recorded-adapter.ts';
+import type { Adapter } from '../adapters/apply.ts';
 import type { Matrix } from '../adapters/types.ts';
-import { AdapterError } from '../errors.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import { adaptedSql } from '../sql/pending.ts';
 import type { VectorTarget } from '../sql/target.ts';
@@ -13,7 +12,7 @@ import { readStored, type StoredRow, sentVectorSql } from './read-stored.ts';
 export interface MapAgainOptions {
   /** The column of the old vectors, in the same table. */
   readonly old: VectorTarget;
-  readonly adapter: Mapping;
+  readonly adapter: Adapter;
   /** Undefined compares every adapted row. */
   readonly sampleSize: number | undefined;
   readonly seed: number;
@@ -65,7 +64,7 @@ function compared({ vector }: StoredRow, mapped: Float32Array | undefined): numb
 
 /** Undefined where there is nothing to map, or the adapter refuses it: a vector that is not of the space that it learned from. */
 async function mapWindow(
-  adapter: Mapping,
+  adapter: Adapter,
   window: readonly StoredRow[],
   signal: AbortSignal | undefined,
 ): Promise<(Float32Array | undefined)[]> {
@@ -75,29 +74,19 @@ async function mapWindow(
   return vectors.map((vector) => (vector === undefined ? undefined : mapped.next().value));
 }
 
-function oldOf({ old }: StoredRow, { entry }: Mapping): Float32Array | undefined {
+function oldOf({ old }: StoredRow, { entry }: Adapter): Float32Array | undefined {
   const vector = old === null ? undefined : decodeVector(old as Uint8Array);
   return vector?.length === entry.source.dimensions ? vector : undefined;
 }
 
 async function mapAll(
-  adapter: Mapping,
+  adapter: Adapter,
   vectors: readonly Float32Array[],
   signal: AbortSignal | undefined,
 ): Promise<(Float32Array | undefined)[]> {
-  if (vectors.length === 0) return [];
-  try {
-    return rowsOf(await adapter.apply(matrixOf(vectors, adapter.entry.source.dimensions), signal));
-  } catch (error) {
-    if (!(error instanceof AdapterError)) throw error;
-    const [only, ...others] = vectors;
-    if (only === undefined || others.length === 0) return [undefined];
-    const half = Math.floor(vectors.length / 2);
-    const halves = [vectors.slice(0, half), vectors.slice(half)];
-    const parts = [];
-    for (const part of halves) parts.push(...(await mapAll(adapter, part, signal)));
-    return parts;
-  }
+  const { matrix, faults } = await adapter.applyAll(matrixOf(vectors, adapter.entry.source.dimensions), signal);
+  const refused = new Set(faults.map(({ row }) => row));
+  return rowsOf(matrix).map((row, i) => (refused.has(i) ? undefined : row));
 }
 
 function matrixOf(vectors: readonly Float32Array[], columns: number): Matrix {

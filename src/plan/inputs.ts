@@ -1,5 +1,6 @@
 import type { Dtype, RemoteSettings } from '../config/types.ts';
 import type { TextSource } from '../sql/text-source.ts';
+import type { PlanAdapter } from './plan-adapter.ts';
 
 /** A row of the sample. */
 export interface SampledText {
@@ -82,6 +83,8 @@ export interface PlanInputs {
   readonly budgetUsd?: number | undefined;
   readonly spent?: PlanSpent | undefined;
   readonly pace?: PlanPace | undefined;
+  /** 006 maps the old vectors with it instead of embedding the texts. */
+  readonly adapter?: PlanAdapter | undefined;
   /** 007 has run already. */
   readonly swapped?: boolean | undefined;
 }

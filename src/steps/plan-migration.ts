@@ -1,6 +1,8 @@
+import { openRegistry } from '../adapters/registry.ts';
 import { isRemote } from '../config/provider-names.ts';
 import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import { messageOf, PreflightError } from '../errors.ts';
+import { retentionText } from '../inspect/adapted-text.ts';
 import { readFacts, type TableFacts } from '../inspect/facts.ts';
 import { findLocalModel, readModelMemory } from '../inspect/local-model-files.ts';
 import { probeModel } from '../inspect/probe-model.ts';
@@ -8,6 +10,7 @@ import { countTokens, type DrawnText, drawTexts } from '../inspect/sample-texts.
 import { openTokenCounter } from '../inspect/token-counter.ts';
 import type { ModelMemory, PlanPace, ProbeResult, TextSample } from '../plan/inputs.ts';
 import { makePlan } from '../plan/make-plan.ts';
+import type { PlanAdapter } from '../plan/plan-adapter.ts';
 import { choosePrice } from '../plan/plan-cost.ts';
 import { textsPerRequest } from '../plan/plan-requests.ts';
 import type { MigrationPlan } from '../plan/types.ts';
@@ -19,6 +22,7 @@ import type { MigrationContext } from '../state/context.ts';
 import { readTextOnce } from '../state/read-text.ts';
 import { findRecord } from '../state/resolve.ts';
 import { readUsage } from '../state/usage.ts';
+import { adapterInUse } from './choose-adapter.ts';
 
 export interface PlanMigrationOptions {
   /** Embeds some texts to measure how long it takes; a service is paid for them (false). */
@@ -64,8 +68,18 @@ async function planFromFacts(ctx: MigrationContext, options: PlanMigrationOption
     budgetUsd: options.budgetUsd ?? runtime.remote.budgetUsd,
     spent: await readUsage(ctx),
     pace: runtime satisfies PlanPace,
+    adapter: await planAdapter(ctx),
     swapped,
   });
+}
+
+/** The projection that 006 would be run with. Which one `auto` is depends on what the table holds by then. */
+async function planAdapter(ctx: MigrationContext): Promise<PlanAdapter | undefined> {
+  const use = adapterInUse(ctx);
+  if (use === undefined) return undefined;
+  if (use === 'auto') return { name: 'the best projection that fits', quality: undefined };
+  const { id, metrics } = await openRegistry(ctx.runtime.adapters.dir).get(use);
+  return { name: `adapted:${id}`, quality: retentionText(metrics?.recallAt10) };
 }
 
 /** Undefined where there is nothing to draw from; the doctor says what stands in the way. */

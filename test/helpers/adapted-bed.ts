@@ -10,6 +10,7 @@ import { hashProvider } from '../../src/providers/hash.ts';
 import { textArrayLiteral } from '../../src/sql/array-literal.ts';
 import { registerModel } from '../../src/state/models.ts';
 import { updateRecord } from '../../src/state/records.ts';
+import { adaptedFingerprint } from '../../src/steps/adapter-provenance.ts';
 import { decodeVector } from '../../src/vector/binary.ts';
 import { affine, newEntry, space } from '../unit/adapters/sample-projection.ts';
 import type { Chain } from './chain.ts';
@@ -56,12 +57,7 @@ export async function adaptRows(
 ): Promise<void> {
   const { entry } = bed;
   const modelId = await registerModel(db, 'reembed', { ...entry.target.fingerprint, configuredAs: 'hash/384' });
-  const adaptedModelId = await registerModel(db, 'reembed', {
-    provider: 'adapted',
-    name: `adapted:${entry.id}`,
-    dimensions: 384,
-    files: { [entry.file]: entry.sha256 },
-  });
+  const adaptedModelId = await registerModel(db, 'reembed', { ...adaptedFingerprint(entry) });
   await updateRecord(db, 'reembed', 'segments-hash', { modelId, adaptedModelId });
   const { rows } = await db.query<{ id: string; old: Buffer }>(
     `SELECT s.id::text AS id, vector_send(s.embedding) AS old FROM segments s WHERE s.embedding IS NOT NULL AND ${where} ORDER BY s.id`,
@@ -89,11 +85,8 @@ async function mapRows(db: Chain['db'], { runtime }: AdaptedBed, adaptedModelId:
   if (recorded === undefined) throw new Error('the adapter is not recorded');
   const opened = await openRecordedAdapter({ ...runtime, threads: 1 }, recorded);
   if ('problem' in opened) throw new Error(opened.problem);
-  const data = new Float32Array(old.length * 16);
-  for (const [i, vector] of old.entries()) data.set(vector, i * 16);
   try {
-    const mapped = await opened.adapter.apply({ rows: old.length, columns: 16, data });
-    return old.map((_, i) => mapped.data.slice(i * 384, (i + 1) * 384));
+    return await Promise.all(old.map((vector) => opened.adapter.applyOnce(vector)));
   } finally {
     await opened.adapter.close();
   }
