@@ -3,6 +3,7 @@ import { chooseProjection, noProjection, type ProjectionWish } from '../adapters
 import { openRegistry, type Registry } from '../adapters/registry.ts';
 import { compareSpaces, type WantedSpace } from '../adapters/same-space.ts';
 import type { ProjectionEntry } from '../adapters/types.ts';
+import { wantedModel } from '../adapters/wanted-model.ts';
 import type { MigrationDefinition } from '../config/types.ts';
 import { describeSpace, spacesDiffer } from './space-model.ts';
 
@@ -48,12 +49,9 @@ async function chooseOne(
 }
 
 /** Old vectors take queries of the new model, and new ones those of the old model. */
-function wishOf(
-  { provider, model, dimensions, from }: QueryAdapterOptions['migration'],
-  side: 'old' | 'new',
-): ProjectionWish {
-  const fresh: WantedSpace = { dimensions, reference: { provider, model, dimensions } };
-  const old: WantedSpace | undefined = from && { dimensions: from.dimensions, reference: from };
+function wishOf(migration: QueryAdapterOptions['migration'], side: 'old' | 'new'): ProjectionWish {
+  const fresh = wantedModel(migration);
+  const old = migration.from && wantedModel(migration.from);
   return side === 'old'
     ? { source: fresh, target: old, direction: 'query' }
     : { source: old, target: fresh, direction: 'document' };

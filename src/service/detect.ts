@@ -1,4 +1,5 @@
 import { compareSpaces } from '../adapters/same-space.ts';
+import { wantedModel } from '../adapters/wanted-model.ts';
 import { loadConfig } from '../config/load-config.ts';
 import { BusyError } from '../errors.ts';
 import { type Detection, detectMismatch } from '../inspect/mismatch/detect-mismatch.ts';
@@ -79,8 +80,8 @@ function notApplied(detection: Detection, why: string): DetectResult {
 async function obstacleTo(ctx: MigrationContext, { model }: EmbeddingProvider): Promise<string | undefined> {
   const { definition } = ctx;
   const { dimensions } = definition;
-  const reference = { provider: definition.provider, model: definition.model, dimensions };
-  const { fit } = compareSpaces({ dimensions, reference }, { dimensions: model.dimensions, fingerprint: { ...model } });
+  const present = { dimensions: model.dimensions, fingerprint: { ...model } };
+  const { fit } = compareSpaces(wantedModel(definition), present);
   if (fit !== 'same') {
     return `the migration "${definition.id}" leads to ${definition.model} (${dimensions} dimensions), the application is configured with ${model.name} (${model.dimensions}).`;
   }

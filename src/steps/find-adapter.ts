@@ -1,6 +1,7 @@
 import { chooseProjection, noProjection, type ProjectionWish } from '../adapters/choose.ts';
 import { openRegistry } from '../adapters/registry.ts';
 import type { ProjectionEntry } from '../adapters/types.ts';
+import { wantedModel } from '../adapters/wanted-model.ts';
 import { readFacts } from '../inspect/facts.ts';
 import { readStoredSpace } from '../inspect/mismatch/stored-space.ts';
 import { readRecords } from '../inspect/read-records.ts';
@@ -17,10 +18,9 @@ export async function findAdapter(ctx: MigrationContext, id: string | undefined)
   const registry = openRegistry(runtime.adapters.dir);
   if (id !== undefined && id !== 'auto') return registry.get(id);
   const stored = await readStoredSpace(ctx, await readFacts(ctx), await readRecords(ctx));
-  const { dimensions, model, provider } = definition;
   const wish: ProjectionWish = {
     source: stored.dimensions === undefined ? undefined : { ...stored, dimensions: stored.dimensions },
-    target: { dimensions, reference: { provider, model, dimensions } },
+    target: wantedModel(definition),
     direction: 'document',
   };
   const choice = chooseProjection(await registry.list(), wish);

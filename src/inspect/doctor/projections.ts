@@ -1,4 +1,5 @@
 import { openRegistry } from '../../adapters/registry.ts';
+import { wantedModel } from '../../adapters/wanted-model.ts';
 import { AdapterError } from '../../errors.ts';
 import { errorFinding, errorOf, type Finding, noteFinding } from '../finding.ts';
 import { offerProjection, type ProjectionOffer, qualityOf } from '../mismatch/offer-projection.ts';
@@ -15,7 +16,7 @@ export async function lookAtProjections(examined: Examined): Promise<Look> {
   if (record?.active === 'new') return seen('the new vectors are in service');
   const stored = await readStoredSpace(ctx, facts, records);
   if (stored.dimensions === undefined) return seen('there is no old vector to map');
-  const { provider, model, dimensions } = definition;
+  const { model, dimensions } = definition;
   const what = `${nameOfSpace(stored) ?? 'a model that nobody named'} (${stored.dimensions}) to ${model} (${dimensions})`;
   try {
     const named = runtime.adapters.use;
@@ -25,7 +26,7 @@ export async function lookAtProjections(examined: Examined): Promise<Look> {
     }
     const offer = await offerProjection(runtime.adapters.dir, {
       source: { ...stored, dimensions: stored.dimensions },
-      target: { dimensions, reference: { provider, model, dimensions } },
+      target: wantedModel(definition),
       direction: 'document',
     });
     const isDone = record !== undefined && record.modelId !== null;
