@@ -52,8 +52,10 @@ export interface DoctorReport {
   readonly migration: string;
   /** False when a finding is an error. */
   readonly ok: boolean;
-  /** Errors first, then warnings, then what is offered. */
+  /** Errors first. */
   readonly findings: readonly Finding[];
+  /** What is offered: nothing that is wrong. */
+  readonly notes: readonly Finding[];
   /** All of them, in order; those that found something and those that could not be made as well. */
   readonly checks: readonly DoctorCheck[];
   readonly full: boolean;
@@ -131,14 +133,14 @@ function environmentLook({ overriddenBy = [] }: DoctorOptions): Look {
   ]);
 }
 
-function conclude(looks: ReadonlyMap<CheckName, Look>): Pick<DoctorReport, 'ok' | 'findings' | 'checks'> {
+function conclude(looks: ReadonlyMap<CheckName, Look>): Pick<DoctorReport, 'ok' | 'findings' | 'notes' | 'checks'> {
   const all = CHECK_NAMES.flatMap((name) => looks.get(name)?.findings ?? []);
   const errors = all.filter((finding) => finding.severity === 'error');
   const warnings = all.filter((finding) => finding.severity === 'warning');
-  const notes = all.filter((finding) => finding.severity === 'note');
   return {
     ok: errors.length === 0,
-    findings: [...errors, ...warnings, ...notes],
+    findings: [...errors, ...warnings],
+    notes: all.filter((finding) => finding.severity === 'note'),
     checks: CHECK_NAMES.map((name) => checkFor(name, looks.get(name))),
   };
 }
@@ -146,7 +148,6 @@ function conclude(looks: ReadonlyMap<CheckName, Look>): Pick<DoctorReport, 'ok' 
 function checkFor(name: CheckName, look: Look | undefined): DoctorCheck {
   if (look === undefined) return { name, result: 'unknown', detail: 'it was not looked at' };
   const detail = 'unknown' in look ? look.unknown : look.detail;
-  // What is offered is nothing that is wrong.
   if (look.findings.some(({ severity }) => severity !== 'note')) return { name, result: 'found', detail };
   return { name, result: 'unknown' in look ? 'unknown' : 'ok', detail };
 }

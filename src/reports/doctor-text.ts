@@ -19,7 +19,7 @@ export function doctorText(report: DoctorReport, { width, verbose }: DoctorTextO
   const unknown = report.checks.filter((check) => check.result === 'unknown');
   const ok = report.checks.filter((check) => check.result === 'ok');
   const blocks = [
-    ...report.findings.map((finding) => findingText(finding, columns)),
+    ...[...report.findings, ...report.notes].map((finding) => findingText(finding, columns)),
     ...(unknown.length === 0 ? [] : [unknownText(unknown, columns)]),
     ...(ok.length === 0 ? [] : [okText(ok, columns, verbose)]),
     verdict(report, unknown.length),
@@ -52,7 +52,7 @@ function okText(checks: readonly DoctorCheck[], columns: number, verbose: boolea
 
 function verdict({ ok, findings, migration, postgres, pgvector, seed, full }: DoctorReport, unknown: number): string {
   const errors = findings.filter((finding) => finding.severity === 'error').length;
-  const warnings = findings.filter((finding) => finding.severity === 'warning').length;
+  const warnings = findings.length - errors;
   const counts = [
     ...(errors > 0 ? [`${errors} ${plural(errors, 'error')}`] : []),
     ...(warnings > 0 ? [`${warnings} ${plural(warnings, 'warning')}`] : []),

@@ -9,6 +9,7 @@ import type { AdapterSettings } from '../../src/config/types.ts';
 import { InterruptedError } from '../../src/errors.ts';
 import { readEvaluation } from '../../src/evaluate/stored-report.ts';
 import { doctor } from '../../src/inspect/doctor.ts';
+import { detectMismatch } from '../../src/inspect/mismatch/detect-mismatch.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
 import type { EmbeddingProvider } from '../../src/providers/types.ts';
 import type { NamedEncoder } from '../../src/search/active-model.ts';
@@ -166,7 +167,7 @@ test('a service finds that the column is of another model, and what there is to 
   expect(direct.message).toContain('Recall@10 retention 0.97 (0.95 to 0.97)');
   expect(direct.command).toBe('reembed adapter apply --projection direct');
   const report = await doctor(ctx, { probe: false });
-  const offer = report.findings.find(({ code }) => code === 'projection_fits');
+  const offer = report.notes.find(({ code }) => code === 'projection_fits');
   expect(offer).toMatchObject({ severity: 'note', hint: expect.stringContaining('adapter apply --projection direct') });
 
   const sameSize = await EmbeddingsService.init({ model: { provider: 'hash', model: 'hash/96', dimensions: 96 } });
@@ -201,6 +202,9 @@ test('with REEMBED_AUTO_ADAPT a projection is applied, and taken back to the las
   expect(message).toContain('reembed backfill --replace-adapted');
   expect(await staleKeys(chain.db, 'embedding', 'segments', 'hash/64')).toEqual([]);
   expect(await service.detect({ ctx })).toMatchObject({ mismatch: undefined, command: undefined, applied: undefined });
+  const revised = { ...hash, model: { ...hash.model, revision: '2' } };
+  const { mismatch } = await detectMismatch(ctx, revised);
+  expect(mismatch, 'the record says which model it was').toMatchObject({ kind: 'model', stored: { name: 'hash/64' } });
 });
 
 test('a call that was cut off is gone on with, and one that would clear real vectors is refused', async () => {
