@@ -11,7 +11,12 @@ import type { Algebra } from './linear-algebra.ts';
 import type { ProjectionKind } from './types.ts';
 
 /** What became of each kind: a map, or why there is none. */
-export type KindOutcomes = ReadonlyMap<ProjectionKind, Fitted | AdapterError>;
+export type KindOutcomes = ReadonlyMap<ProjectionKind, TimedFit | AdapterError>;
+
+/** `seconds` of the fitting; what kinds share is counted with the first that needs it. */
+export interface TimedFit extends Fitted {
+  readonly seconds: number;
+}
 
 /**
  * Learns maps of several kinds from the same pairs, in this thread: moments, folds and the ridge regression are made once.
@@ -45,11 +50,13 @@ export async function fitKinds(
       throw new AdapterError('kind_missing', 'residual-mlp cannot be trained yet.');
     },
   };
-  const outcomes = new Map<ProjectionKind, Fitted | AdapterError>();
+  const outcomes = new Map<ProjectionKind, TimedFit | AdapterError>();
   for (const kind of kinds) {
     try {
       assertDimensions(kind, pairs);
-      outcomes.set(kind, await fits[kind]());
+      const started = performance.now();
+      const fitted = await fits[kind]();
+      outcomes.set(kind, { ...fitted, seconds: (performance.now() - started) / 1000 });
     } catch (error) {
       if (!(error instanceof AdapterError)) throw error;
       outcomes.set(kind, error);

@@ -1,6 +1,7 @@
 import { AdapterError, type ErrorDetails, ModelError, type ReembedError } from '../errors.ts';
 import type { NativeSection } from '../models/native-section.ts';
-import type { FitSettings, Fitted, Pairs } from './fit-types.ts';
+import type { TimedFit } from './fit-kinds.ts';
+import type { FitSettings, Pairs } from './fit-types.ts';
 import type { ProjectionKind } from './types.ts';
 
 /** What a training thread is started with. */
@@ -20,7 +21,7 @@ export interface FitFailure {
 }
 
 export type FitReply =
-  | { readonly kind: 'fitted'; readonly outcomes: readonly (readonly [ProjectionKind, Fitted | FitFailure])[] }
+  | { readonly kind: 'fitted'; readonly outcomes: readonly (readonly [ProjectionKind, TimedFit | FitFailure])[] }
   | { readonly kind: 'failed'; readonly failure: FitFailure };
 
 export function failureOf(error: ReembedError): FitFailure {
@@ -33,6 +34,6 @@ export function errorOf({ name, code, message, details }: FitFailure): AdapterEr
   return name === 'ModelError' ? new ModelError(code, message, details) : new AdapterError(code, message, details);
 }
 
-export function isFailure(outcome: Fitted | FitFailure): outcome is FitFailure {
+export function isFailure(outcome: TimedFit | FitFailure): outcome is FitFailure {
   return 'code' in outcome;
 }

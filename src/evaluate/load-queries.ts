@@ -162,8 +162,7 @@ async function loadKnownItems(
   { sample = KNOWN_ITEMS, seed }: LoadOptions,
 ): Promise<LoadedQueries> {
   const { target } = columns[0];
-  const isText = asksForText(item, target);
-  const sql = isText ? firstSentenceSql(target) : columnItemSql(await existingColumn(ctx, target, item));
+  const sql = await knownItemSql(ctx, target, item);
   const { rows } = await ctx.db.query<{ query: string; left_out: number } & Record<string, unknown>>(
     knownItemsSql(columns, sql),
     [String(seed), sample, MAX_SHARED],
@@ -179,6 +178,15 @@ async function loadKnownItems(
   const source = nameOfSource({ knownItem: item }, target);
   const counts = { found: items.size, used: items.size, labelled: items.size };
   return { queries, counts: { ...NOTHING_LEFT_OUT, ...counts, source, ambiguous } };
+}
+
+/** SQL over `t`: what is asked for a row. @throws ConfigError `known_item_unknown` */
+export async function knownItemSql(
+  ctx: MigrationContext,
+  target: ComparedColumn['target'],
+  item: string,
+): Promise<string> {
+  return asksForText(item, target) ? firstSentenceSql(target) : columnItemSql(await existingColumn(ctx, target, item));
 }
 
 async function existingColumn(ctx: MigrationContext, target: ComparedColumn['target'], item: string): Promise<string> {

@@ -6,9 +6,11 @@ import { importAdapter } from './import.ts';
 import { listAdapters } from './list.ts';
 import { removeAdapter } from './remove.ts';
 import { showAdapter } from './show.ts';
+import { trainAdapterCommand } from './train.ts';
 
 /** In the order of `reembed adapter --help`. */
 export const subcommands: readonly Command[] = [
+  trainAdapterCommand,
   applyAdapter,
   listAdapters,
   showAdapter,
