@@ -1,6 +1,5 @@
 import type { Dtype, RemoteSettings } from '../config/types.ts';
 import type { TextSource } from '../sql/text-source.ts';
-import type { PlanAdapter } from './plan-adapter.ts';
 
 /** A row of the sample. */
 export interface SampledText {
@@ -70,6 +69,14 @@ export interface PlanSpent {
   readonly usd: number;
   /** Tokens whose price nobody knew when they were sent: the present one holds for them. */
   readonly unpricedTokens: number;
+}
+
+/** The projection that 006 is to map the old vectors with. */
+export interface PlanAdapter {
+  /** `adapted:<id>`, or `an adapter` where the run chooses. */
+  readonly name: string;
+  /** What it keeps, in words; undefined where nobody knows. */
+  readonly quality: string | undefined;
 }
 
 /** What a plan may know beside the table; each part of it that is missing is said to be unknown. */

@@ -1,14 +1,9 @@
 import { type Estimate, exactly, within } from './estimate.ts';
 import type { PlanFacts } from './facts.ts';
-import type { MigrationPlan } from './types.ts';
-
-/** The projection that 006 is to map the old vectors with. */
-export interface PlanAdapter {
-  /** `adapted:<id>`, or `an adapter` where the run chooses. */
-  readonly name: string;
-  /** What it keeps, in words; undefined where nobody knows. */
-  readonly quality: string | undefined;
-}
+import type { PlanAdapter } from './inputs.ts';
+import type { PlannedCost } from './plan-cost.ts';
+import type { PlannedTexts } from './plan-texts.ts';
+import type { PlannedTime } from './plan-time.ts';
 
 /** What mapping takes in the place of embedding. */
 export interface PlannedAdapter extends PlanAdapter {
@@ -27,7 +22,12 @@ export const MAP_RATE = 18_000;
 /** Other processors, disks and sizes. */
 const MAP_FACTOR = 3;
 
-type Reckoned = Pick<MigrationPlan, 'texts' | 'requests' | 'cost' | 'time'>;
+interface Reckoned {
+  readonly texts: PlannedTexts | undefined;
+  readonly requests: Estimate | undefined;
+  readonly cost: PlannedCost;
+  readonly time: PlannedTime;
+}
 
 /** The numbers of a plan by an adapter: no text is read and nobody is paid; what the model itself would have cost is for later. */
 export function reckonByAdapter(

@@ -1,3 +1,4 @@
+import { realReference } from '../adapters/adapted-reference.ts';
 import { openRegistry } from '../adapters/registry.ts';
 import { isRemote } from '../config/provider-names.ts';
 import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
@@ -8,9 +9,8 @@ import { findLocalModel, readModelMemory } from '../inspect/local-model-files.ts
 import { probeModel } from '../inspect/probe-model.ts';
 import { countTokens, type DrawnText, drawTexts } from '../inspect/sample-texts.ts';
 import { openTokenCounter } from '../inspect/token-counter.ts';
-import type { ModelMemory, PlanPace, ProbeResult, TextSample } from '../plan/inputs.ts';
+import type { ModelMemory, PlanAdapter, PlanPace, ProbeResult, TextSample } from '../plan/inputs.ts';
 import { makePlan } from '../plan/make-plan.ts';
-import type { PlanAdapter } from '../plan/plan-adapter.ts';
 import { choosePrice } from '../plan/plan-cost.ts';
 import { textsPerRequest } from '../plan/plan-requests.ts';
 import type { MigrationPlan } from '../plan/types.ts';
@@ -40,7 +40,7 @@ export interface PlanMigrationOptions {
  */
 export async function planMigration(ctx: MigrationContext, options: PlanMigrationOptions = {}): Promise<MigrationPlan> {
   try {
-    return await planFromFacts(ctx, options);
+    return await planFromFacts(await withRealModel(ctx), options, await planAdapter(ctx));
   } catch (cause) {
     if (sqlStateOf(cause) !== SQLSTATE.insufficientPrivilege) throw cause;
     throw new PreflightError(
@@ -51,7 +51,17 @@ export async function planMigration(ctx: MigrationContext, options: PlanMigratio
   }
 }
 
-async function planFromFacts(ctx: MigrationContext, options: PlanMigrationOptions): Promise<MigrationPlan> {
+/** Behind the provider `adapted` stands the model that embeds what has no old vector, and all texts later: its tokens and its price count. */
+async function withRealModel(ctx: MigrationContext): Promise<MigrationContext> {
+  const { provider, model } = await realReference(ctx.definition, ctx.runtime.adapters);
+  return { ...ctx, definition: { ...ctx.definition, provider, model } };
+}
+
+async function planFromFacts(
+  ctx: MigrationContext,
+  options: PlanMigrationOptions,
+  adapter: PlanAdapter | undefined,
+): Promise<MigrationPlan> {
   const { definition, runtime } = ctx;
   const facts = await readFacts(ctx);
   const record = await findRecord(ctx);
@@ -68,7 +78,7 @@ async function planFromFacts(ctx: MigrationContext, options: PlanMigrationOption
     budgetUsd: options.budgetUsd ?? runtime.remote.budgetUsd,
     spent: await readUsage(ctx),
     pace: runtime satisfies PlanPace,
-    adapter: await planAdapter(ctx),
+    adapter,
     swapped,
   });
 }
