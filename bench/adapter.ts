@@ -4,7 +4,7 @@
 import { parseArgs } from 'node:util';
 import { openAdapter } from '../src/adapters/apply.ts';
 import { openRegistry } from '../src/adapters/registry.ts';
-import { openVectorReader } from '../src/backfill/read-vectors.ts';
+import { readVectorWindow } from '../src/backfill/read-vectors.ts';
 import { readLastKey } from '../src/backfill/read-windows.ts';
 import { type EmbeddedRow, writeBatch } from '../src/backfill/write-batch.ts';
 import type { MappedTarget } from '../src/sql/read-vectors.ts';
@@ -12,11 +12,13 @@ import { registerModel } from '../src/state/models.ts';
 import { oldVectorTarget, resolveMigration } from '../src/state/resolve.ts';
 import { fill } from '../src/steps/fill.ts';
 import { type AdapterBed, coreSeconds, openAdapterBed, SOURCE, TARGET } from './adapter-bed.ts';
-import { type Measured, interleave, median } from './measure.ts';
+import { interleave, type Measured, median } from './measure.ts';
 
 const WHOLE = 'read, map, check, write';
 
-async function mappedTarget({ ctx }: AdapterBed): Promise<{ readonly target: MappedTarget; readonly vectorOid: number }> {
+async function mappedTarget({
+  ctx,
+}: AdapterBed): Promise<{ readonly target: MappedTarget; readonly vectorOid: number }> {
   const { record, table, target, extension } = await resolveMigration(ctx);
   const old = oldVectorTarget(record, table, extension, ctx.runtime.stateSchema);
   if (old === undefined) throw new Error('no old column');
@@ -32,14 +34,12 @@ async function readAll(bed: AdapterBed, keep: (rows: readonly EmbeddedRow[]) => 
   const upTo = await readLastKey(bed.db, target);
   const limits = { rows, bytes };
   const options = { modelId: 0, migrationId: 'bench', skipQuarantined: false, upTo: upTo ?? [], limits };
-  const reader = openVectorReader(bed.db, target, { ...options, dimensions: SOURCE });
   for (let after: readonly string[] | null = null, last = false; !last; ) {
-    const window = await reader.read(after);
+    const window = await readVectorWindow(bed.db, target, { ...options, dimensions: SOURCE }, after);
     keep(window.rows.map(({ key, version }) => ({ key, version, vector: EMPTY })));
     after = window.rows.at(-1)?.key ?? null;
     last = window.isLast;
   }
-  await reader.close();
 }
 const EMPTY = new Float32Array(0);
 

@@ -54,12 +54,6 @@ export { type RoiInput, type RoiReport, reckonRoi } from './plan/roi.ts';
 export type { MigrationPlan } from './plan/types.ts';
 export type { OnProgress, ProgressEvent } from './progress.ts';
 export { createProvider } from './providers/create-provider.ts';
-export {
-  EmbeddingsService,
-  type EmbeddingsSettings,
-  type EncodeOptions,
-  type RerankTextsOptions,
-} from './providers/embeddings-service.ts';
 export { openReranker } from './providers/open-reranker.ts';
 export type { ProviderOptions } from './providers/provider-options.ts';
 export { type RankedText, rankScores } from './providers/rank-scores.ts';
@@ -78,6 +72,7 @@ export {
   type NamedEncoder,
   withActiveModel,
 } from './search/active-model.ts';
+export { adaptedEncoder, type VectorAdapter } from './search/adapted-encoder.ts';
 export { createSearch } from './search/client/create-search.ts';
 export type {
   Filter,
@@ -93,12 +88,20 @@ export type {
 } from './search/client/types.ts';
 export { type Keyword, type OpenKeywordOptions, openKeyword } from './search/keyword/open-keyword.ts';
 export type { KeywordHit, KeywordResult, KeywordSearch, KeywordSearchOptions } from './search/keyword/types.ts';
+export { openQueryAdapter, type QueryAdapterOptions } from './search/open-query-adapter.ts';
 export { type RerankedHit, type RerankHitsOptions, rerankHits } from './search/rerank.ts';
 export { type SearchOptions, type SearchResult, searchTable } from './search/search.ts';
 export { createShadow } from './search/shadow/create-shadow.ts';
 export type { ServedSearch, Shadow, ShadowOptions, ShadowSettings } from './search/shadow/types.ts';
 export { transactionsOf } from './search/transactions-of.ts';
 export { type KnexLike, transactionsOfKnex } from './search/transactions-of-knex.ts';
+export type { DetectOptions, DetectResult } from './service/detect.ts';
+export {
+  EmbeddingsService,
+  type EmbeddingsSettings,
+  type EncodeOptions,
+  type RerankTextsOptions,
+} from './service/embeddings-service.ts';
 export { type SqlFragment, where } from './sql/filter.ts';
 export type { MigrationContext } from './state/context.ts';
 export type { SavedBackup } from './state/records.ts';
@@ -121,6 +124,11 @@ export { initReverse, type ReverseOptions } from './steps/init/init-reverse.ts';
 export { buildKeyword, type KeywordBuildOptions, type KeywordBuildResult } from './steps/keyword-build.ts';
 export { dropKeyword, type KeywordDropResult } from './steps/keyword-drop.ts';
 export { refreshKeyword } from './steps/keyword-refresh.ts';
+export {
+  type MigratedWithAdapter,
+  type MigrateWithAdapterOptions,
+  migrateWithAdapter,
+} from './steps/migrate-with-adapter.ts';
 export { type MonitorOptions, monitor } from './steps/monitor.ts';
 export { type OpenedMigration, type OpenMigrationOptions, openMigration } from './steps/open-migration.ts';
 export { type PauseResult, pause, type ResumeResult, resume } from './steps/pause.ts';

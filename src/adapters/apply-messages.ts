@@ -27,5 +27,7 @@ export type ApplyReply =
       readonly id: number;
       readonly data: Float32Array;
       readonly faults: readonly InputFault[];
+      /** What was sent, back. */
+      readonly given: Float32Array;
     }
   | { readonly kind: 'rejected'; readonly id: number; readonly failure: ApplyFailure };

@@ -9,6 +9,7 @@ import type { Matrix } from './types.ts';
 interface Applied {
   readonly data: Float32Array;
   readonly faults: readonly InputFault[];
+  readonly given: Float32Array;
 }
 
 interface Job {

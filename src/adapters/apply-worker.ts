@@ -32,8 +32,9 @@ async function answer(
     const input = { rows, columns: projection.layers[0]?.input ?? 0, data };
     const faults = inputFaults(input, range);
     const output = await insideNative(section, () => runProjection(graph, input));
-    const reply: ApplyReply = { kind: 'applied', id, data: output.data, faults };
-    port.postMessage(reply, [output.data.buffer as ArrayBuffer]);
+    const reply: ApplyReply = { kind: 'applied', id, data: output.data, faults, given: data };
+    const owned = [output.data.buffer, data.buffer].filter((buffer) => buffer instanceof ArrayBuffer);
+    port.postMessage(reply, owned);
   } catch (error) {
     port.postMessage({ kind: 'rejected', id, failure: failureOf(error) } satisfies ApplyReply);
   }

@@ -13,6 +13,8 @@ export interface MappedVectors {
   readonly matrix: Matrix;
   /** In order. */
   readonly faults: readonly InputFault[];
+  /** The memory of what was given, for the next batch: to allocate as much each time keeps the garbage collector busy. */
+  readonly given: Float32Array;
 }
 
 /** A projection that is ready to be applied. */
@@ -49,10 +51,11 @@ export function openAdapter({ entry, projection }: LoadedProjection, { threads =
   const applyAll = async (matrix: Matrix, signal?: AbortSignal): Promise<MappedVectors> => {
     assertUsable(matrix.columns, matrix.data.length, matrix.rows);
     signal?.throwIfAborted();
-    if (matrix.rows === 0) return { matrix: { ...matrix, columns: entry.target.dimensions }, faults: [] };
+    if (matrix.rows === 0)
+      return { matrix: { ...matrix, columns: entry.target.dimensions }, faults: [], given: matrix.data };
     thread ??= new ApplyThread({ projection, range: entry.range, threads }, () => adapterClosed(entry.id));
-    const { data, faults } = await thread.apply(matrix, signal);
-    return { matrix: { rows: matrix.rows, columns: entry.target.dimensions, data }, faults };
+    const { data, ...rest } = await thread.apply(matrix, signal);
+    return { matrix: { rows: matrix.rows, columns: entry.target.dimensions, data }, ...rest };
   };
   return {
     entry,

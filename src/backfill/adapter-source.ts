@@ -17,13 +17,16 @@ const ODD_SHARE = 0.05;
  * @param model who the vectors are from: the adapter's provenance
  */
 export function adapterSource({ entry, applyAll }: Adapter, model: ModelFingerprint): MappingVectorSource {
+  const memory: ArrayBuffer[] = [];
   return {
     needs: 'vector',
     model,
     dimensions: entry.source.dimensions,
+    takeMemory: () => memory.pop(),
     async map(old, signal) {
       const marks = markVectors(old.matrix);
-      const { matrix, faults: found } = await applyAll(old.matrix, signal);
+      const { matrix, faults: found, given } = await applyAll(old.matrix, signal);
+      if (given.buffer instanceof ArrayBuffer) memory.push(given.buffer);
       const faults = new Map(found.map((fault) => [fault.row, reasonOf(entry, fault)]));
       for (const [row, reason] of old.faults) faults.set(row, reason);
       const distinct = new Map<number, Float32Array>();

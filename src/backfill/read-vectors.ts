@@ -1,19 +1,12 @@
-import type { Database, Session } from '../db/types.ts';
+import type { Database } from '../db/types.ts';
 import { isMapped, type MappedTarget, readVectorsSql, type VectorWindow } from '../sql/read-vectors.ts';
 import type { VectorTarget } from '../sql/target.ts';
-import { decodeStack } from '../vector/binary.ts';
-import { readCopyRows } from '../vector/copy-binary.ts';
-import type { Window, WindowLimits, WindowReader } from './read-windows.ts';
+import { stackVectors, type VectorStack } from '../vector/binary.ts';
+import { type CopyField, copyHeaderLength, readCopyTuple } from '../vector/copy-binary.ts';
+import type { Window, WindowLimits } from './read-windows.ts';
+import type { SourceRow } from './types.ts';
 
-/** What is read of a row. */
-interface ReadRow {
-  readonly key: readonly string[];
-  readonly version: string;
-  readonly part: string | undefined;
-  readonly vector: Uint8Array | undefined;
-}
-
-export interface VectorReading extends Pick<VectorWindow, 'modelId' | 'migrationId' | 'skipQuarantined' | 'upTo'> {
+export interface VectorReading extends Omit<VectorWindow, 'after' | 'rows'> {
   readonly limits: WindowLimits;
   /** Of the old vectors. */
   readonly dimensions: number;
@@ -26,73 +19,70 @@ export function mappedTarget(target: VectorTarget): MappedTarget {
 }
 
 /**
- * Reads the old vectors of pending rows, a window at a time: by binary COPY from a session of its own, which sends half the bytes of what `bytea` is as
- * text, and nothing has to be turned back. The embedded database has no COPY.
+ * One window of rows whose old vectors are to be mapped: by binary COPY, which sends half the bytes of what `bytea` is as text, straight into the
+ * matrix. The embedded database has no COPY.
+ *
+ * @param memory of a former window's matrix
  */
-export function openVectorReader(db: Database, target: MappedTarget, reading: VectorReading): WindowReader {
-  const { limits, dimensions, ...window } = reading;
-  const rows = Math.max(1, Math.min(limits.rows, Math.floor(limits.bytes / (4 * dimensions))));
-  let session: Session | undefined;
-
-  async function close(): Promise<void> {
-    const open = session;
-    session = undefined;
-    await open?.close().catch(() => undefined);
-  }
-
-  async function copied(sql: string): Promise<ReadRow[]> {
-    try {
-      session ??= await db.openSession();
-      const chunks: Buffer[] = [];
-      for await (const chunk of session.copyOut(`COPY (${sql}) TO STDOUT (FORMAT binary)`)) chunks.push(chunk);
-      return [...readCopyRows(Buffer.concat(chunks))].map((fields) => rowOf(target, fields));
-    } catch (error) {
-      // Whatever became of it: the next try has a new one.
-      await close();
-      throw error;
-    }
-  }
-
+export async function readVectorWindow(
+  db: Database,
+  target: MappedTarget,
+  { limits, dimensions, ...window }: VectorReading,
+  after: readonly string[] | null,
+  memory?: ArrayBuffer,
+): Promise<Window> {
+  const room = Math.max(1, Math.min(limits.rows, Math.floor(limits.bytes / (4 * dimensions))));
+  const sql = readVectorsSql(target, { ...window, after, rows: room });
+  const stack = stackVectors(room, dimensions, memory);
+  const rows = db.embedded ? await queryRows(db, target, sql, stack) : await copyRows(db, target, sql, stack);
+  const { data, faults } = stack.take();
   return {
-    async read(after) {
-      const sql = readVectorsSql(target, { ...window, after, rows });
-      const found = db.embedded ? await queried(db, target, sql) : await copied(sql);
-      const { data, faults } = decodeStack(
-        found.map((row) => row.vector),
-        dimensions,
-      );
-      return {
-        rows: found.map(({ key, version, part }) => ({ key, text: '', version, part })),
-        old: { matrix: { rows: found.length, columns: dimensions, data }, faults },
-        isLast: found.length < rows,
-      } satisfies Window;
-    },
-    close,
+    rows,
+    old: { matrix: { rows: rows.length, columns: dimensions, data }, faults },
+    isLast: rows.length < room,
   };
 }
 
-function rowOf(target: VectorTarget, fields: readonly (Uint8Array | undefined)[]): ReadRow {
+async function copyRows(db: Database, target: MappedTarget, sql: string, stack: VectorStack): Promise<SourceRow[]> {
+  const rows: SourceRow[] = [];
+  let at: number | undefined;
   const keys = target.key.length;
-  const texts = fields.slice(0, keys + 2).map((field) => (field === undefined ? undefined : textOf(field)));
-  return {
-    key: texts.slice(0, keys).map((value) => value ?? ''),
-    version: texts[keys] ?? '',
-    part: texts[keys + 1],
-    vector: fields[keys + 2],
-  };
+  await db.copyRows(`COPY (${sql}) TO STDOUT (FORMAT binary)`, (message) => {
+    at = at === undefined ? copyHeaderLength(message) : 0;
+    const fields = at < message.byteLength ? readCopyTuple(message, at) : undefined;
+    if (fields === undefined) return;
+    const text = (i: number): string | undefined => textOf(message, fields[i]);
+    const vector = fields[keys + 2];
+    rows.push({
+      key: target.key.map((_, i) => text(i) ?? ''),
+      text: '',
+      version: text(keys),
+      part: text(keys + 1),
+    });
+    stack.push(
+      vector === undefined || vector.length < 0
+        ? undefined
+        : message.subarray(vector.start, vector.start + vector.length),
+    );
+  });
+  return rows;
 }
 
-function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+function textOf(message: Buffer, field: CopyField | undefined): string | undefined {
+  if (field === undefined || field.length < 0) return undefined;
+  return message.toString('utf8', field.start, field.start + field.length);
 }
 
-async function queried(db: Database, target: VectorTarget, sql: string): Promise<ReadRow[]> {
-  type Row = Readonly<Record<string, string>> & { readonly part: string | null; readonly vector: Buffer | null };
-  const { rows } = await db.query<Row & { version: string }>(sql);
-  return rows.map((row) => ({
-    key: target.key.map((_, i) => row[`k${i}`] ?? ''),
-    version: row.version,
-    part: row.part ?? undefined,
-    vector: row.vector ?? undefined,
-  }));
+async function queryRows(db: Database, target: MappedTarget, sql: string, stack: VectorStack): Promise<SourceRow[]> {
+  const { rows } = await db.query<Record<string, string> & { part: string | null }>(sql);
+  return rows.map((row) => {
+    const vector: unknown = row.vector;
+    stack.push(Buffer.isBuffer(vector) ? vector : undefined);
+    return {
+      key: target.key.map((_, i) => row[`k${i}`] ?? ''),
+      text: '',
+      version: row.version,
+      part: row.part ?? undefined,
+    };
+  });
 }

@@ -18,12 +18,6 @@ export interface Window {
   readonly isLast: boolean;
 }
 
-/** Reads the windows of one walk. */
-export interface WindowReader {
-  read(after: readonly string[] | null): Promise<Window>;
-  close(): Promise<void>;
-}
-
 /** One window of pending rows: behind the key `after`, and not behind `upTo`. */
 export async function readWindow(
   db: Queryable,

@@ -37,7 +37,7 @@ export interface TextVectorSource {
 /** The old vectors of a window's rows, in order. */
 export interface OldWindow {
   readonly matrix: Matrix;
-  /** Why a row's vector cannot be mapped, by the row's position; its place in the matrix holds zeros. */
+  /** Why a row's vector cannot be mapped, by the row's position; its place in the matrix holds anything. */
   readonly faults: ReadonlyMap<number, string>;
 }
 
@@ -56,7 +56,9 @@ export interface MappingVectorSource {
   readonly maxTokens?: undefined;
   /** Of the old vectors. */
   readonly dimensions: number;
-  /** May take the matrix's memory for its own. @throws AdapterError when more than an odd row cannot be mapped */
+  /** Memory of a matrix that was mapped, for the next one. */
+  takeMemory(): ArrayBuffer | undefined;
+  /** Takes the matrix's memory for its own. @throws AdapterError when more than an odd row cannot be mapped */
   map(old: OldWindow, signal: AbortSignal | undefined): Promise<MappedWindow>;
 }
 

@@ -2,8 +2,8 @@ import pLimit from 'p-limit';
 import { hasQuarantine } from '../state/quarantine.ts';
 import type { BackfillJob, RunningJob } from './job.ts';
 import { produceWindow, type WindowResult, writeWindow } from './process-window.ts';
-import { mappedTarget, openVectorReader } from './read-vectors.ts';
-import { readLastKey, readWindow, type Window, type WindowReader } from './read-windows.ts';
+import { mappedTarget, readVectorWindow } from './read-vectors.ts';
+import { readLastKey, readWindow, type Window } from './read-windows.ts';
 import { withRetries } from './retry.ts';
 import type { SourceRow, Walked } from './types.ts';
 
@@ -39,7 +39,7 @@ export async function walk(
   settle: (done: DoneWindow) => Promise<void>,
 ): Promise<Walked> {
   const { concurrency, writers } = job.ctx.runtime;
-  const reader = await openReader(job);
+  const read = await openReader(job);
   const flights: Flight[] = [];
   const start = launcher(job, flights);
   const walked = { rows: 0, progressed: 0, few: [] as SourceRow[] };
@@ -61,7 +61,7 @@ export async function walk(
       if (busy.length >= concurrency + writers + READ_AHEAD) await Promise.race(busy.map((flight) => flight.ended));
       while (flights[0]?.outcome !== undefined) await settleFirst();
       if (isHalted(job, flights) || job.isOver?.() === true) break;
-      const window = await reader.read(cursor);
+      const window = await read(cursor);
       const last = window.rows.at(-1);
       if (last === undefined) break;
       cursor = last.key;
@@ -73,13 +73,12 @@ export async function walk(
     while (flights.length > 0) await settleFirst();
   } finally {
     await Promise.all(flights.map((flight) => flight.ended));
-    await reader.close();
   }
   return walked;
 }
 
 /** Reads up to the key that is the last one now: rows that are inserted behind it meanwhile are for the next walk, or this one might never end. */
-async function openReader(job: BackfillJob): Promise<WindowReader> {
+async function openReader(job: BackfillJob): Promise<(after: readonly string[] | null) => Promise<Window>> {
   const { ctx, to } = job;
   const { batchRows, batchBytes, maxRetries, stateSchema } = ctx.runtime;
   const retry = { attempts: maxRetries, signal: job.signal };
@@ -88,20 +87,14 @@ async function openReader(job: BackfillJob): Promise<WindowReader> {
   const skipQuarantined = await withRetries(() => hasQuarantine(ctx.db, stateSchema, ctx.definition.id), retry);
   const options = { modelId: to.modelId, migrationId: ctx.definition.id, skipQuarantined };
   const limits = { rows: batchRows, bytes: batchBytes };
-  if (upTo === null) return { read: async () => ({ rows: [], isLast: true }), close: async () => undefined };
-  if (job.source.needs === 'vector') {
-    const old = openVectorReader(ctx.db, mappedTarget(to.target), {
-      ...options,
-      upTo,
-      limits,
-      dimensions: job.source.dimensions,
-    });
-    return { read: (after) => withRetries(() => old.read(after), retry), close: old.close };
+  if (upTo === null) return async () => ({ rows: [], isLast: true });
+  const { source } = job;
+  if (source.needs === 'text') {
+    return (after) => withRetries(() => readWindow(ctx.db, to.target, options, { after, upTo }, limits), retry);
   }
-  return {
-    read: (after) => withRetries(() => readWindow(ctx.db, to.target, options, { after, upTo }, limits), retry),
-    close: async () => undefined,
-  };
+  const target = mappedTarget(to.target);
+  const reading = { ...options, upTo, limits, dimensions: source.dimensions };
+  return (after) => withRetries(() => readVectorWindow(ctx.db, target, reading, after, source.takeMemory()), retry);
 }
 
 function launcher(job: RunningJob, flights: readonly Flight[]) {

@@ -2,6 +2,7 @@ import pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
 import { quoteIdentifier } from '../sql/identifiers.ts';
 import { connectionError, describeConnection } from './connection-error.ts';
+import { copyRows } from './copy-rows.ts';
 import { answerTime, runQuery } from './run-query.ts';
 import type { ConnectionSettings, Database, Queryable, Session, TransactionOptions } from './types.ts';
 
@@ -77,6 +78,7 @@ export function openDatabase(settings: ConnectionSettings, options: OpenOptions 
       const timeout = limits?.statementTimeoutMs ?? usualTimeout;
       return withClient((client) => runQuery(client, text, params, answerTime(timeout)), timeout);
     },
+    copyRows: (sql, onRow) => withClient((client) => copyRows(client, sql, onRow, answerTime(usualTimeout))),
     transaction: (work, transactionOptions) => withClient((client) => runTransaction(client, work, transactionOptions)),
     openSession: () => openSession(settings, usualTimeout),
     close: () => pool.end(),

@@ -56,6 +56,8 @@ export interface Database extends Queryable {
     params?: readonly unknown[],
     options?: StatementOptions,
   ): Promise<QueryResult<R>>;
+  /** The rows of a `COPY … TO STDOUT` as they come, see `copyRows`. Not on the embedded database. */
+  copyRows(sql: string, onRow: (row: Buffer) => void): Promise<void>;
   /** BEGIN … COMMIT on a pooled connection; rolled back when `work` throws. */
   transaction<T>(work: (tx: Queryable) => Promise<T>, options?: TransactionOptions): Promise<T>;
   /** A session of its own, for CREATE INDEX CONCURRENTLY, leases and LISTEN. The caller closes it. */

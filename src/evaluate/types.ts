@@ -84,7 +84,7 @@ export interface RowCounts {
 }
 
 export interface SideResult {
-  /** `old`, `new`, `new, reranked`. */
+  /** `old`, `new`, `new, reranked`; with a projection `old, adapted queries` or `new, adapted queries`. */
   readonly name: string;
   readonly column: string;
   readonly model: SideModel;

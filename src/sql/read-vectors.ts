@@ -78,6 +78,17 @@ export function readMakersSql(
   );
 }
 
+/** The dimensions of some vector of a column that is declared without; no row where there is none. */
+export function readDimensionsSql(
+  old: Pick<VectorTarget, 'schema' | 'table' | 'column' | 'vectorSchema' | 'vectorType'>,
+): string {
+  const column = `t.${quoteIdentifier(old.column)}`;
+  return (
+    `SELECT ${quoteQualified(old.vectorSchema, 'vector_dims')}(${column}) AS dimensions FROM ${tableSql(old)} t ` +
+    `WHERE ${column} IS NOT NULL LIMIT 1`
+  );
+}
+
 function wholeNumber(value: number): number {
   if (!Number.isInteger(value)) throw new RangeError(`a number of rows is an integer, got ${value}`);
   return value;

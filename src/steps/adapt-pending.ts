@@ -46,6 +46,7 @@ export async function adaptPending(
   if (use === undefined || resolved.record.active === 'new') return undefined;
   const known = await recordedModel(ctx, resolved);
   const chosen = await chooseAdapter(ctx, resolved, use);
+  if (chosen === undefined) return undefined;
   const ids = await registerIds(ctx, chosen.entry);
   const { id, cursor } = resolved.record;
   const target = mappedTarget(resolved.target, chosen.old, ids.adaptedId);

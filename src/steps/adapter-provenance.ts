@@ -7,14 +7,11 @@ import type { MigrationContext } from '../state/context.ts';
 import { readModel } from '../state/models.ts';
 import type { ResolvedMigration } from '../state/resolve.ts';
 
-/** As `provider` of a migration, and of the provenance of vectors that were mapped. */
-export const ADAPTED: string = 'adapted';
-
 /** Who mapped vectors are from: another file is another adapter. */
 export function adaptedFingerprint(entry: ProjectionEntry): ModelFingerprint {
   return {
-    provider: ADAPTED,
-    name: `${ADAPTED}:${entry.id}`,
+    provider: 'adapted',
+    name: `adapted:${entry.id}`,
     revision: null,
     dimensions: entry.target.dimensions,
     dtype: null,

@@ -9,7 +9,6 @@ import { clearQuarantine } from '../state/quarantine.ts';
 import type { MigrationRecord } from '../state/records.ts';
 import type { ResolvedMigration } from '../state/resolve.ts';
 import { updateUnderLease } from '../state/update-under-lease.ts';
-import { ADAPTED } from './adapter-provenance.ts';
 import { servedModelChanged } from './definition-change.ts';
 
 /**
@@ -21,9 +20,8 @@ export async function recordedModel(ctx: MigrationContext, { record, target }: R
   if (record.modelId === null) return 0;
   const stored = await readModel(ctx.db, ctx.runtime.stateSchema, record.modelId);
   const { provider, model, dimensions, revision } = ctx.definition;
-  const named: string = provider;
   const same =
-    (named === ADAPTED || stored?.provider === provider) &&
+    (provider === 'adapted' || stored?.provider === provider) &&
     stored?.configuredAs === model &&
     stored.dimensions === dimensions &&
     (revision === undefined || stored.revision === revision);

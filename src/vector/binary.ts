@@ -106,24 +106,41 @@ export function decodeVector(bytes: Uint8Array): Float32Array {
   return new Float32Array(values.buffer);
 }
 
-/** Vectors below each other, as a matrix of an adapter has them. */
-export interface Stack {
-  readonly data: Float32Array;
-  /** Why a vector is not in it, by its position; its place holds zeros. */
-  readonly faults: ReadonlyMap<number, string>;
+/** Vectors below each other, as a matrix of an adapter has them, put there as they come. */
+export interface VectorStack {
+  /** Takes what `vector_send` returned, as long as there is room. */
+  push(bytes: Uint8Array | undefined): void;
+  /** To be taken once: the values, and why a vector is not among them, by its position; its place holds anything. */
+  take(): { readonly data: Float32Array; readonly faults: ReadonlyMap<number, string> };
 }
 
-/** Reads many of what `vector_send` returns into one array, where one that has not the stated dimensions is named instead. */
-export function decodeStack(vectors: readonly (Uint8Array | undefined)[], dimensions: number): Stack {
-  const data = new Float32Array(vectors.length * dimensions);
-  const bytes = new Uint8Array(data.buffer);
+/**
+ * @param room vectors at most
+ * @param memory of just this size, to be used again
+ */
+export function stackVectors(room: number, dimensions: number, memory?: ArrayBuffer): VectorStack {
+  const size = 4 * dimensions;
+  const bytes = new Uint8Array(memory?.byteLength === room * size ? memory : new ArrayBuffer(room * size));
   const faults = new Map<number, string>();
-  for (const [i, vector] of vectors.entries()) {
-    if (vector?.byteLength === VECTOR_HEADER_BYTES + 4 * dimensions) {
-      bytes.set(vector.subarray(VECTOR_HEADER_BYTES), i * 4 * dimensions);
-    } else if (vector === undefined) faults.set(i, 'no old vector');
-    else faults.set(i, `${(vector.byteLength - VECTOR_HEADER_BYTES) / 4} dimensions instead of ${dimensions}`);
-  }
-  swapToNetworkOrder(data.buffer);
-  return { data, faults };
+  let count = 0;
+  return {
+    push(vector) {
+      if (count === room) throw new RangeError(`there is room for ${room} vectors`);
+      if (vector === undefined) faults.set(count, 'there is no old vector');
+      else if (vector.byteLength === VECTOR_HEADER_BYTES + size) {
+        bytes.set(vector.subarray(VECTOR_HEADER_BYTES), count * size);
+      } else {
+        faults.set(
+          count,
+          `it has ${(vector.byteLength - VECTOR_HEADER_BYTES) / 4} dimensions instead of ${dimensions}`,
+        );
+      }
+      count += 1;
+    },
+    take() {
+      const { buffer } = count === room ? bytes : bytes.slice(0, count * size);
+      swapToNetworkOrder(buffer);
+      return { data: new Float32Array(buffer), faults };
+    },
+  };
 }

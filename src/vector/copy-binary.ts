@@ -2,30 +2,45 @@
 // fields, each an int32 length (-1 is NULL) and its bytes; int16 -1 ends it. Source: Postgres' documentation, COPY, Binary Format.
 
 const SIGNATURE = Uint8Array.of(0x50, 0x47, 0x43, 0x4f, 0x50, 0x59, 0x0a, 0xff, 0x0d, 0x0a, 0x00);
+const HEADER_BYTES = SIGNATURE.length + 8;
+
+/** Where a field lies in its message; `length` is -1 for NULL. */
+export interface CopyField {
+  readonly start: number;
+  readonly length: number;
+}
+
+/** @returns the length of the header with which the first message begins @throws RangeError where it does not */
+export function copyHeaderLength(message: Uint8Array): number {
+  if (message.byteLength < HEADER_BYTES || SIGNATURE.some((byte, i) => message[i] !== byte)) {
+    throw new RangeError(`these ${message.byteLength} bytes do not begin as binary COPY does`);
+  }
+  return HEADER_BYTES + viewOf(message).getInt32(SIGNATURE.length + 4);
+}
 
 /**
- * Walks over the fields of what a `COPY … TO STDOUT (FORMAT binary)` sent, the whole of it. A field's bytes are views, NULL is undefined.
+ * The fields of the tuple that begins at `at`; undefined for the trailer.
  *
- * @throws RangeError where the bytes are cut off or of another form
+ * @throws RangeError where the bytes are cut off
  */
-export function* readCopyRows(bytes: Uint8Array): Generator<readonly (Uint8Array | undefined)[]> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.byteLength < SIGNATURE.length + 8 || SIGNATURE.some((byte, i) => bytes[i] !== byte)) {
-    throw new RangeError(`these ${bytes.byteLength} bytes do not begin as binary COPY does`);
-  }
-  let at = SIGNATURE.length + 8 + view.getInt32(SIGNATURE.length + 4);
-  for (let count = view.getInt16(at); count !== -1; count = view.getInt16(at)) {
-    at += 2;
-    const fields: (Uint8Array | undefined)[] = [];
-    for (let i = 0; i < count; i++) {
-      const length = view.getInt32(at);
-      at += 4;
-      if (at + Math.max(0, length) > bytes.byteLength) {
-        throw new RangeError(`a field of ${length} bytes is cut off after ${bytes.byteLength - at}`);
-      }
-      fields.push(length < 0 ? undefined : bytes.subarray(at, at + length));
-      at += Math.max(0, length);
+export function readCopyTuple(message: Uint8Array, at = 0): CopyField[] | undefined {
+  const view = viewOf(message);
+  const count = view.getInt16(at);
+  if (count === -1) return undefined;
+  const fields: CopyField[] = [];
+  let start = at + 2;
+  for (let i = 0; i < count; i++) {
+    const length = view.getInt32(start);
+    start += 4;
+    if (start + length > message.byteLength) {
+      throw new RangeError(`a field of ${length} bytes is cut off after ${message.byteLength - start}`);
     }
-    yield fields;
+    fields.push({ start, length });
+    start += Math.max(0, length);
   }
+  return fields;
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
 }

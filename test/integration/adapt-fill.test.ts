@@ -31,9 +31,14 @@ const makers = async () => countMakers(await readMakers(chain.db, bed, SEGMENTS)
 test('an adapter fills the column', async () => {
   await makeSegments(chain.db, { rows: ROWS });
   await expand(contextFor(undefined));
-  await chain.db.query('UPDATE segments SET text = NULL WHERE id = 7; UPDATE segments SET embedding = NULL WHERE id = 8');
+  await chain.db.query(
+    'UPDATE segments SET text = NULL WHERE id = 7; UPDATE segments SET embedding = NULL WHERE id = 8',
+  );
   const ctx = contextFor('seed-1');
   const result = await fill(ctx);
-  console.log(result, ctx.events.map((e) => ('message' in e ? e.message : '')).filter((m) => m !== ''));
+  console.log(
+    result,
+    ctx.events.map((e) => ('message' in e ? e.message : '')).filter((m) => m !== ''),
+  );
   expect(await makers()).toEqual({ 'adapted:seed-1': ROWS - 1, 'hash/384': 1 });
 });

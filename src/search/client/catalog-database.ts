@@ -23,6 +23,7 @@ export function catalogDatabase(tx: Queryable): Database {
       await tx.query('ROLLBACK TO SAVEPOINT reembed_catalog');
       return result;
     },
+    copyRows: () => Promise.reject(new Error("an application's transaction copies nothing")),
     openSession: () => Promise.reject(new Error("an application's transaction opens no sessions")),
     close: async () => undefined,
   };
