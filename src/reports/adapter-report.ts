@@ -79,7 +79,7 @@ export function adapterDetails(entry: ProjectionEntry, layers: readonly LayerSha
 export function adapterMeasures(entry: ProjectionEntry): string {
   const { metrics, samples } = entry;
   const lines = metrics === undefined ? [unmeasured(entry)] : measured(metrics, samples.holdout);
-  return [adapterSummary(entry), learnedFrom(entry), '', ...lines].join('\n');
+  return [adapterSummary(entry), `Learned from ${learnedFrom(entry)}.`, '', ...lines].join('\n');
 }
 
 function measured(metrics: ProjectionMetrics, holdout: number): string[] {
