@@ -11,7 +11,7 @@ import { algebra, single } from './samples.ts';
 const SHAPE = { input: 3, hidden: 4, output: 2 };
 const ROWS = 5;
 
-const random = (dims: readonly number[], seed: number): GraphTensor => {
+const random = (dims: readonly number[], seed: number): GraphTensor<Float32Array> => {
   const [rows = 1, columns = 1] = dims;
   return { data: Float32Array.from(gaussian(rows, columns, seed).data), dims };
 };
@@ -25,7 +25,7 @@ test.each(['cosine', 'error'] as const)(
     const target = random([ROWS, 2], 3);
     const unit = Float32Array.from(target.data, (value, i) => {
       const at = i - (i % 2);
-      return Number(value) / Math.hypot(Number(target.data[at]), Number(target.data[at + 1]));
+      return value / Math.hypot(target.data[at] ?? 0, target.data[at + 1] ?? 0);
     });
     const batch = {
       x: random([ROWS, 3], 1),
@@ -52,7 +52,7 @@ test.each(['cosine', 'error'] as const)(
       const { data = new Float32Array(), dims: shape = [] } = weights[name] ?? {};
       for (let i = 0; i < data.length; i++) {
         const moved = (by: number): GraphTensor => ({
-          data: Float32Array.from(data, (value, j) => Number(value) + (i === j ? by : 0)),
+          data: Float32Array.from(data, (value, j) => value + (i === j ? by : 0)),
           dims: shape,
         });
         const slope = ((await lossAt({ [name]: moved(0.01) })) - (await lossAt({ [name]: moved(-0.01) }))) / 0.02;
