@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { startEmbedded } from '../../src/db/embedded.ts';
+import { createDataDirectory } from '../helpers/test-database.ts';
 import { BINARY, cliEnvironment, FAST_START, ROOT, runCli } from './run-cli.ts';
 
 const ROWS = 6_000;
@@ -21,7 +22,9 @@ beforeAll(async () => {
     REEMBED_CONCURRENCY: '1',
     EMBEDDING_MODEL: 'hash/384',
   };
-  const server = await startEmbedded({ dataDir: env.REEMBED_DATA_DIR ?? '' });
+  const dataDir = join(directory, 'data');
+  await createDataDirectory(dataDir);
+  const server = await startEmbedded({ dataDir });
   const db = openDatabase(server.settings);
   await db.query('CREATE TABLE segments (id bigserial PRIMARY KEY, text text, embedding vector(16))');
   await db.query(`INSERT INTO segments (text) SELECT 'passage ' || i FROM generate_series(1, ${ROWS}) i`);
