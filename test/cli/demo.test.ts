@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { type CliOptions, type CliRun, runCli as runBinary, SOURCE_BINARY } from './run-cli.ts';
+import { type CliOptions, type CliRun, ROOT, runCli as runBinary, SOURCE_BINARY } from './run-cli.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'reembed-demo-test-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -19,7 +19,7 @@ interface Side {
 
 /** The demo is for people in a clone. */
 function runCli(args: readonly string[], options: CliOptions): Promise<CliRun> {
-  return runBinary(args, { ...options, binary: SOURCE_BINARY });
+  return runBinary(args, { ...options, cwd: ROOT, binary: SOURCE_BINARY });
 }
 
 /** The two numbers of a line of the comparison: `Recall@10, exact   0.66   0.76`. */

@@ -5,7 +5,7 @@ import { createSocketPlace, startSocketServer } from '../../src/db/embedded-sock
 import { withUnrefTimers } from '../../src/db/embedded-timers.ts';
 import { createTurns } from '../../src/db/embedded-turns.ts';
 import type { ConnectionSettings } from '../../src/db/types.ts';
-import { emptyDatabase, lookAt, type Look } from './empty-database.ts';
+import { emptyDatabase, type Look, lookAt } from './empty-database.ts';
 
 interface Cluster {
   readonly db: PGlite;
