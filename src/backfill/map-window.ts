@@ -1,4 +1,4 @@
-import type { ProducedWindow } from './process-window.ts';
+import type { ProducedWindow } from './produced-window.ts';
 import type { MappingVectorSource, OldWindow, SourceRow } from './types.ts';
 
 /** Maps the old vectors of one window. A row whose vector cannot be mapped is told, and gets none. */

@@ -3,27 +3,13 @@ import { quarantineMapped, quarantineRows } from '../state/quarantine.ts';
 import { vectorFault } from '../vector/vector-fault.ts';
 import { refuseCollapse } from './check-vectors.ts';
 import { mapWindow } from './map-window.ts';
+import type { BadRow, ProducedWindow } from './produced-window.ts';
 import type { Window } from './read-windows.ts';
 import { withRetries } from './retry.ts';
 import { textHash } from './text-hash.ts';
 import type { SourceRow, TextVectorSource, VectorSource } from './types.ts';
 import type { EmbeddedRow, WriteTarget } from './write-batch.ts';
 import { type Writer, writeRows } from './write-rows.ts';
-
-export interface BadRow {
-  readonly key: readonly string[];
-  /** Of the text; undefined of a row that was mapped. */
-  readonly hash: Uint8Array | undefined;
-  readonly reason: string;
-}
-
-/** A window that is embedded and checked, but not written yet. */
-export interface ProducedWindow {
-  readonly good: readonly EmbeddedRow[];
-  readonly bad: readonly BadRow[];
-  readonly tokens: number;
-  readonly truncated: number;
-}
 
 export interface WindowResult {
   readonly written: number;

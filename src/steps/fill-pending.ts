@@ -19,7 +19,7 @@ export async function fillPending(
   options: Pick<BackfillJob, 'isOver' | 'afterWalk'> = {},
 ): Promise<BackfillResult | undefined> {
   const mapped = await adaptPending(ctx, lease, options);
-  if (options.isOver?.() === true) return mapped;
+  if (mapped !== undefined && options.isOver?.() === true) return mapped;
   const embedded = await embedPending(ctx, lease, provider, options);
   if (mapped === undefined || embedded === undefined) return mapped ?? embedded;
   return {

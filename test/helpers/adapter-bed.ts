@@ -8,7 +8,7 @@ import type { Database } from '../../src/db/types.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
 import { decodeVector } from '../../src/vector/binary.ts';
 import { cosine } from '../../src/vector/math.ts';
-import { affine, measures, newEntry, space } from '../unit/adapters/sample-projection.ts';
+import { affine, measures, newEntry } from '../unit/adapters/sample-projection.ts';
 import type { Watched } from './oracle.ts';
 
 const TARGET = 384;
@@ -29,12 +29,12 @@ export function openAdapterBed(): AdapterBed {
   return {
     dir,
     async add(seed, dimensions, more) {
-      const layer = affine(dimensions, TARGET, { seed, normalize: true });
+      const layer = affine(dimensions, more?.target?.dimensions ?? TARGET, { seed, normalize: true });
       const { model } = hashProvider(`hash/${TARGET}`);
       const entry = await openRegistry(dir).add(
         newEntry({
           id: `seed-${seed}`,
-          source: space('legacy', dimensions),
+          source: { fingerprint: { name: 'embedding', dimensions }, reference: undefined, dimensions },
           target: {
             fingerprint: { ...model },
             reference: { provider: 'hash', model: `hash/${TARGET}`, dimensions: TARGET },
