@@ -1,4 +1,24 @@
 // The public API. The three migrations for knex are in `reembed/migrations`; the CLI is not among the exports.
+export { type Adapter, type MappedVectors, openAdapter } from './adapters/apply.ts';
+export {
+  chooseProjection,
+  type ProjectionChain,
+  type ProjectionChoice,
+  type ProjectionWish,
+} from './adapters/choose.ts';
+export type { NewEntry } from './adapters/entry-schema.ts';
+export { type LoadedProjection, openRegistry, type Registry } from './adapters/registry.ts';
+export type { WantedSpace } from './adapters/same-space.ts';
+export type {
+  Matrix,
+  Projection,
+  ProjectionDirection,
+  ProjectionEntry,
+  ProjectionKind,
+  ProjectionLayer,
+  ProjectionMetrics,
+  ProjectionSpace,
+} from './adapters/types.ts';
 export { type BenchOptions, bench } from './bench/bench.ts';
 export type { BenchResult } from './bench/types.ts';
 export { defineMigration, type MigrationInput } from './config/define-migration.ts';
@@ -83,6 +103,14 @@ export { type SqlFragment, where } from './sql/filter.ts';
 export type { MigrationContext } from './state/context.ts';
 export type { SavedBackup } from './state/records.ts';
 export type { ThrottleLook } from './state/throttle-look.ts';
+export {
+  type ComposedAdapter,
+  type ComposeOnTextsOptions,
+  type ComposeOptions,
+  composeOnTable,
+  composeOnTexts,
+  composeUnmeasured,
+} from './steps/compose-adapters.ts';
 export { type CutOverResult, cutOver } from './steps/cut-over.ts';
 export { type EvaluateOptions, evaluate } from './steps/evaluate.ts';
 export { type ExpandResult, expand } from './steps/expand.ts';
