@@ -93,7 +93,7 @@ function measured({ kind }: Pick<ProjectionEntry, 'kind'>, metrics: ProjectionMe
     ['MRR', ...retentionCells(reciprocalRank)],
   ];
   return [
-    `Measured on ${number(metrics.holdout)} vectors ${kind === 'chain' ? 'by themselves, not by what its parts lose' : 'that it was not trained on'}, with ${count(queries.count, 'query', 'queries')} (${queries.source}):`,
+    `Measured on ${number(metrics.holdout)} vectors ${kind === 'chain' ? 'as a whole' : 'that it was not trained on'}, with ${count(queries.count, 'query', 'queries')} (${queries.source}):`,
     '',
     textTable(['', 'real', 'adapted', 'old model', 'kept', '95% interval'], rows),
     '',
@@ -118,10 +118,10 @@ function meaning(kind: ProjectionEntry['kind'], metrics: ProjectionMetrics): str
   const advice =
     similarityPreservation < POOR
       ? `Similarity preservation under ${100 * POOR}%: train on more samples or another kind, or embed the texts again.`
-      : similarityPreservation < GOOD
-        ? `Similarity preservation is under the ${100 * GOOD}% that production should have: good for a while, until the texts are embedded again.`
-        : recallAt10.retention < GOOD_RECALL
-          ? 'A search loses much: train on more samples or another kind, or serve it only where nothing else can be served.'
+      : recallAt10.retention < GOOD_RECALL
+        ? 'A search loses much: train on more samples or another kind, or serve it only where nothing else can be served.'
+        : similarityPreservation < GOOD
+          ? `Similarity preservation is under the ${100 * GOOD}% that production should have: good for a while, until the texts are embedded again.`
           : 'Good enough to serve while the texts are embedded again behind it.';
   const limits =
     kind === 'chain'

@@ -12,12 +12,14 @@ import { textArrayLiteral } from '../../src/sql/array-literal.ts';
 import { registerModel } from '../../src/state/models.ts';
 import { sampleRows } from '../../src/steps/adapter/sample-rows.ts';
 import type { TrainAdapterOptions, TrainedAdapter } from '../../src/steps/adapter/types.ts';
+import { composeOnTable } from '../../src/steps/compose-adapters.ts';
 import { expand } from '../../src/steps/expand.ts';
 import { fill } from '../../src/steps/fill.ts';
 import { trainAdapter } from '../../src/steps/train-adapter.ts';
 import { trainAdapterFromTexts } from '../../src/steps/train-adapter-from-texts.ts';
 import { type Chain, openChain } from '../helpers/chain.ts';
 import { refusalOf } from '../helpers/refusal.ts';
+import { affine, newEntry } from '../unit/adapters/sample-projection.ts';
 
 const NOTES = 1_200;
 const PASSAGES = 180;
@@ -189,6 +191,34 @@ describe('a training on other terms', () => {
     const more = train({ ...SMALL, queries: { file }, minRetention: (retention ?? 0) + 0.001 }, ctx);
     await expect(more).rejects.toMatchObject({ code: 'retention_too_low', context: { retention, low, high } });
     expect(await openRegistry(dir).list()).toEqual(before);
+  });
+
+  it('measures a chain on rows of the table, and none that begins or ends elsewhere', async () => {
+    const registry = openRegistry(join(directory, 'chains'));
+    const [old, middle, fresh] = await Promise.all(
+      [LEGACY, { provider: 'hash', model: 'hash/24', dimensions: 24 } as const, HASHED].map(async (reference) => {
+        const provider = await createProvider(reference);
+        await provider.close();
+        return { fingerprint: { ...provider.model }, reference, dimensions: reference.dimensions };
+      }),
+    );
+    if (old === undefined || middle === undefined || fresh === undefined) throw new Error('three spaces were expected');
+    const add = async (source: typeof old, target: typeof old): Promise<string> => {
+      const layers = [affine(source.dimensions, target.dimensions, { normalize: true })];
+      return (await registry.add(newEntry({ source, target }), { layers })).id;
+    };
+    const [first, second, back] = [await add(old, middle), await add(middle, fresh), await add(middle, old)];
+    const options = { dir: registry.dir, first, holdout: 60, queries: { knownItem: 'title' } };
+    const { entry, where } = await composeOnTable(passages(HASHED), { ...options, second });
+    expect(where).toBe('public.passages');
+    expect(entry).toMatchObject({ kind: 'chain', composedOf: [first, second], samples: { holdout: 60 } });
+    expect(entry.metrics).toMatchObject({ holdout: 60, queries: { source: 'known items of title' } });
+    // Two maps of random values find next to nothing, whatever their own entries say they keep.
+    expect(entry.metrics?.recallAt10.retention).toBeLessThan(0.6);
+    expect(await refusalOf(composeOnTable(passages(HASHED), { ...options, second: back }))).toMatchObject({
+      code: 'projection_misfit',
+      message: 'The chain ends in another space than that of public.passages: 1536 dimensions against 32.',
+    });
   });
 
   it('goes by what the old column says of its models, and refuses several', async () => {
