@@ -7,6 +7,7 @@ export {
   type ProjectionWish,
 } from './adapters/choose.ts';
 export type { NewEntry } from './adapters/entry-schema.ts';
+export { type HeldOut, type HeldOutQueries, measureProjection } from './adapters/measure.ts';
 export { type LoadedProjection, openRegistry, type Registry } from './adapters/registry.ts';
 export type { WantedSpace } from './adapters/same-space.ts';
 export type {
@@ -106,6 +107,7 @@ export { type SqlFragment, where } from './sql/filter.ts';
 export type { MigrationContext } from './state/context.ts';
 export type { SavedBackup } from './state/records.ts';
 export type { ThrottleLook } from './state/throttle-look.ts';
+export type { TrainAdapterOptions, TrainChoices, TrainedAdapter } from './steps/adapter/types.ts';
 export {
   type ComposedAdapter,
   type ComposeOnTextsOptions,
@@ -137,6 +139,8 @@ export { type RestoreOptions, type RestoreResult, restore } from './steps/restor
 export { type RouteResult, readRoute, setRoute } from './steps/route.ts';
 export { sync } from './steps/sync.ts';
 export type { SyncOptions, SyncResult } from './steps/sync-run.ts';
+export { trainAdapter } from './steps/train-adapter.ts';
+export { type TrainFromTextsOptions, trainAdapterFromTexts } from './steps/train-adapter-from-texts.ts';
 export { type TuneOptions, type TuneResult, tune } from './steps/tune.ts';
 export { type TuneBuildOptions, type TuneBuildResult, tuneBuild } from './steps/tune-build.ts';
 export { type RebuildOptions, type RebuildResult, rebuildTunedIndex } from './steps/tune-rebuild.ts';
