@@ -14,6 +14,7 @@ const LAYERS = [
   ['search'],
   ['backfill', 'evaluate', 'swap'],
   ['steps'],
+  ['service'],
   ['reports'],
   ['migrations'],
   ['index'],

@@ -26,7 +26,7 @@ export default defineConfig({
         test: {
           name: 'cli',
           include: ['test/cli/**/*.test.ts'],
-          globalSetup: ['test/helpers/global-setup.ts'],
+          globalSetup: ['test/helpers/global-setup.ts', 'test/cli/global-setup.ts'],
           testTimeout: 180_000,
           hookTimeout: 120_000,
         },

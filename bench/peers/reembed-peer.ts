@@ -1,7 +1,7 @@
 /** usage: reembed-peer.ts <model> <fp32 | fp16 | int8> <dimensions> */
 import { readFileSync } from 'node:fs';
 import type { Dtype } from '../../src/config/types.ts';
-import { EmbeddingsService } from '../../src/providers/embeddings-service.ts';
+import { EmbeddingsService } from '../../src/service/embeddings-service.ts';
 import { servePeer } from './serve-peer.ts';
 
 const [model = '', dtype, dimensions] = process.argv.slice(2);

@@ -3,11 +3,13 @@ import { assertDimensions, assertPairs, assertSpan } from './check-pairs.ts';
 import { cutFolds } from './fit-folds.ts';
 import { affineLayer } from './fit-layers.ts';
 import { fitLowRank } from './fit-low-rank.ts';
+import { fitMlp } from './fit-mlp.ts';
 import { fitProcrustes } from './fit-procrustes.ts';
 import { type CrossValidatedRidge, crossValidateRidge } from './fit-ridge.ts';
 import { cosineScore, errorScore } from './fit-score.ts';
 import type { FitSettings, Fitted, Pairs } from './fit-types.ts';
 import type { Algebra } from './linear-algebra.ts';
+import { assertOneFit, assertOneModel } from './mixed-models.ts';
 import type { ProjectionKind } from './types.ts';
 
 /** What became of each kind: a map, or why there is none. */
@@ -31,10 +33,17 @@ export async function fitKinds(
   assertPairs(pairs);
   const { seed, normalize } = settings;
   const score = normalize ? cosineScore : errorScore;
+  await assertOneModel(algebra, pairs, seed);
   const folds = cutFolds(pairs, seed);
+  const crossValidate = async (): Promise<CrossValidatedRidge> => {
+    await assertSpan(algebra, pairs);
+    const found = await crossValidateRidge(algebra, folds, score);
+    if (normalize) assertOneFit(found.scores);
+    return found;
+  };
   let ridge: Promise<CrossValidatedRidge> | undefined;
   const ridgeOnce = (): Promise<CrossValidatedRidge> => {
-    ridge ??= assertSpan(algebra, pairs).then(() => crossValidateRidge(algebra, folds, score));
+    ridge ??= crossValidate();
     return ridge;
   };
   const fits: Record<ProjectionKind, () => Promise<Fitted>> = {
@@ -46,9 +55,7 @@ export async function fitKinds(
       return { projection: { layers: [layer] }, parameters: { penalty, score: reached } };
     },
     'low-rank': async () => fitLowRank(algebra, folds, await ridgeOnce(), { score, normalize }),
-    'residual-mlp': async () => {
-      throw new AdapterError('kind_missing', 'residual-mlp cannot be trained yet.');
-    },
+    'residual-mlp': async () => fitMlp(algebra, folds, await ridgeOnce(), { ...settings, score }),
   };
   const outcomes = new Map<ProjectionKind, TimedFit | AdapterError>();
   for (const kind of kinds) {

@@ -6,7 +6,7 @@ import { dualSystems } from './ridge-dual.ts';
 import { primalSystems } from './ridge-primal.ts';
 import type { RidgeSolution, RidgeSystem } from './ridge-systems.ts';
 
-/** Multiples of the mean square of a source value; a factor of √10 apart. */
+/** Multiples of the sum of squares of a source value (mean over the dimensions); a factor of √10 apart. */
 const PENALTIES = Array.from({ length: 13 }, (_, k) => 10 ** (k / 2 - 4));
 
 /** What one penalty makes of the parts left out. */
@@ -22,6 +22,8 @@ interface Trial {
 
 /** The penalty that suits what was left out best. */
 export interface CrossValidatedRidge extends Trial {
+  /** The mean square of a centred source value. */
+  readonly scale: number;
   /** The solution on all pairs. */
   readonly solution: RidgeSolution;
 }
@@ -53,7 +55,8 @@ export async function crossValidateRidge(
     if (best?.penalty !== penalties[start]) break;
   }
   if (best === undefined) throw new Error('no penalty was given');
-  return { ...best, solution: await system().solve(best.penalty) };
+  const whole = system();
+  return { ...best, scale: whole.scale / folds.samples, solution: await whole.solve(best.penalty) };
 }
 
 async function tryPenalty(

@@ -23,6 +23,8 @@ const LEAF = 32;
 const STEPS = 50;
 /** Symmetric matrices up to this size are taken apart whole: half a second for 384, three for 768. */
 const LARGEST_EIGEN = 512;
+/** Fewer eigenvectors than this part of all are found sooner by subspace iteration. */
+const FEW = 5;
 
 function productGraph(transposed: Transposed): OnnxGraph {
   const first = transposed === 'first' ? ['inner', 'rows'] : ['rows', 'inner'];
@@ -171,14 +173,14 @@ export function symmetricEigen(a: Dense): Eigen {
 }
 
 /**
- * The `count` largest eigenvalues of a symmetric positive semidefinite matrix. Beyond 512 rows by subspace iteration from a seeded start
+ * The `count` largest eigenvalues of a symmetric positive semidefinite matrix. Few of many, and beyond 512 rows, by subspace iteration from a seeded start
  * (Halko, Martinsson and Tropp 2011, 4.4), at most 480 of them.
  */
 export async function leadingEigen(algebra: Algebra, a: Dense, count: number): Promise<Eigen> {
-  if (a.rows <= LARGEST_EIGEN) return first(symmetricEigen(a), count);
-  const width = Math.min(LARGEST_EIGEN, count + 32);
+  if (a.rows <= LARGEST_EIGEN && count * FEW > a.rows) return first(symmetricEigen(a), count);
+  const width = Math.min(LARGEST_EIGEN, a.rows, count + 32);
   let basis = await orthonormal(algebra, gaussian(a.rows, width, 1));
-  for (let step = 0; step < 6; step++) basis = await orthonormal(algebra, await algebra.multiply(a, basis));
+  for (let step = 0; step < 8; step++) basis = await orthonormal(algebra, await algebra.multiply(a, basis));
   const inside = symmetricEigen(await algebra.multiply(basis, await algebra.multiply(a, basis), 'first'));
   return first({ ...inside, vectors: await algebra.multiply(basis, inside.vectors) }, count);
 }
@@ -191,8 +193,10 @@ function first({ values, vectors }: Eigen, count: number): Eigen {
 /** The same span with orthonormal columns: Cholesky QR, twice, because once loses half the digits (Yamamoto et al. 2015). */
 async function orthonormal(algebra: Algebra, a: Dense): Promise<Dense> {
   let basis = a;
-  for (const shift of [1e-13, 0]) {
+  for (let pass = 0; pass < 2; pass++) {
     const gram = await algebra.multiply(basis, basis, 'first');
+    // Directions that a does not span stay all but zero instead of failing.
+    const shift = 1e-12;
     basis = await algebra.multiply(
       basis,
       await inverseCholesky(algebra, plusDiagonal(gram, shift * trace(gram))),

@@ -24,6 +24,8 @@ export interface HeldOutQueries {
   readonly adapted: SearchedSide;
   /** The old model alone; undefined where it cannot be asked. */
   readonly old?: SearchedSide | undefined;
+  /** Whose scores those of adapted hits are compared with: of the space that is searched (`real`). */
+  readonly scale?: 'real' | 'old' | undefined;
 }
 
 /** What of the hits has to pass, and not to pass, for a limit to say something. */
@@ -42,6 +44,7 @@ export async function measureProjection({ pairs, queries, seed }: HeldOut): Prom
     if (meanOf(real.recallAt10) === 0) throw withoutHits(source, answers.length);
     const adapted = await measureRetrieval(queries.adapted, answers, similarities);
     const old = queries.old && (await measureRetrieval(queries.old, answers, similarities));
+    const known = queries.scale === 'old' && old !== undefined ? old : real;
     return {
       holdout: pairs.real.rows,
       ...measureDistance(pairs),
@@ -49,8 +52,8 @@ export async function measureProjection({ pairs, queries, seed }: HeldOut): Prom
       queries: { source, count: answers.length },
       recallAt10: retentionOf('recallAt10', { real, adapted, old }, seed),
       reciprocalRank: retentionOf('reciprocalRank', { real, adapted, old }, seed),
-      scoreShrinkage: meanHit(adapted) / meanHit(real),
-      thresholds: matchThresholds(real, adapted, seed),
+      scoreShrinkage: meanHit(adapted) / meanHit(known),
+      thresholds: matchThresholds(known, adapted, seed),
     };
   } finally {
     await similarities.close();

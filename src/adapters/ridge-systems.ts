@@ -2,7 +2,7 @@ import type { Dense } from './dense.ts';
 
 /** The normal equations of a ridge regression, with one part of the samples left out or none. Everything is about the means of all samples. */
 export interface RidgeSystem {
-  /** The mean square of a source value: penalties are multiples of it, so that one grid suits every model. */
+  /** The sum of squares of a source value, mean over the dimensions: penalties are multiples of it, so that one grid suits every model. */
   readonly scale: number;
   solve(penalty: number): Promise<RidgeSolution>;
 }

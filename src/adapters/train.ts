@@ -42,8 +42,8 @@ export interface TrainedProjection {
   readonly leftOut: readonly { readonly kind: ProjectionKind; readonly reason: string }[];
 }
 
-/** What one kind needs and another does not; anything else is wrong with the pairs themselves. */
-const OF_THE_KIND: ReadonlySet<string> = new Set(['dimensions_differ', 'rank_deficient', 'kind_missing']);
+/** Wrong with the pairs themselves, whatever is learned from them; any other refusal is of the kind that it meets. */
+const OF_THE_PAIRS: ReadonlySet<string> = new Set(['mixed_models', 'degenerate_samples', 'not_finite']);
 /** Whoever stops by validation keeps it apart to the end; the others learn from it, too, once the kind is chosen. */
 const STOPS_BY_VALIDATION: ReadonlySet<ProjectionKind> = new Set(['residual-mlp']);
 /** As vectors are checked before they are stored. */
@@ -87,7 +87,7 @@ async function tryKinds(
   const leftOut: { kind: ProjectionKind; reason: string }[] = [];
   for (const [kind, outcome] of outcomes) {
     if (outcome instanceof AdapterError) {
-      if (!OF_THE_KIND.has(outcome.code)) throw outcome;
+      if (OF_THE_PAIRS.has(outcome.code)) throw outcome;
       leftOut.push({ kind, reason: outcome.message });
       continue;
     }
@@ -96,6 +96,8 @@ async function tryKinds(
     const { parameters, seconds } = outcome;
     tried.push({ kind, metrics, parameters, seconds });
   }
+  const [refusal] = [...outcomes.values()].filter((outcome) => outcome instanceof AdapterError);
+  if (tried.length === 0 && refusal !== undefined) throw refusal;
   return { tried, leftOut };
 }
 

@@ -51,6 +51,7 @@ export async function heldOutBy(
       real: { queries: queries.fresh, documents: documents.fresh },
       adapted,
       old: queries.old && { queries: queries.old, documents: documents.old },
+      scale: direction === 'document' ? 'real' : 'old',
     },
     seed,
   };

@@ -81,9 +81,9 @@ export interface ProjectionMetrics {
   readonly queries: { readonly source: string; readonly count: number };
   readonly recallAt10: Retention;
   readonly reciprocalRank: Retention;
-  /** Mean similarity of a query's first ten hits, adapted / real. */
+  /** Mean similarity of a query's first ten hits, adapted / real; of direction `query` against the old model's own in the same space, where it was asked. */
   readonly scoreShrinkage: number;
-  /** Similarity limits on real vectors, and those on adapted ones that let the same share of hits pass. */
+  /** Similarity limits on what `scoreShrinkage` compares with, and those on adapted hits that let the same share pass. */
   readonly thresholds: readonly { readonly real: number; readonly adapted: number }[];
 }
 

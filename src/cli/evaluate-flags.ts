@@ -48,6 +48,16 @@ export function evaluateFlags(yargs: Argv<GlobalFlags>) {
       default: false,
       describe: 'Also the new vectors behind the reranker (RERANK_*); the verdict is then about those',
     })
+    .option('adapter', {
+      ...text,
+      describe: "Also queries that this projection maps to the other model's vectors; auto: the best",
+    })
+    .option('judge-adapter', {
+      type: 'boolean',
+      default: false,
+      implies: 'adapter',
+      describe: 'The verdict is about the mapped queries, and not kept for 007',
+    })
     .option('checks', { type: 'boolean', default: true, describe: 'The quick checks of the vectors themselves' })
     .option('pairs', { ...text, describe: 'A .jsonl of { a, b, similar? }: texts that have to lie near each other' })
     .option('pair-limit', {

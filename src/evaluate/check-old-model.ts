@@ -1,14 +1,8 @@
-import { ModelError, ProviderError } from '../errors.ts';
-import { compareAgain } from '../inspect/compare-again.ts';
+import { ModelError } from '../errors.ts';
+import { compareFewRows, OTHER_MODEL, SAME_MODEL } from '../inspect/resemblance.ts';
 import type { MigrationContext } from '../state/context.ts';
 import type { EvaluatedSide } from './sides.ts';
 import type { EvaluationCheck } from './types.ts';
-
-const ROWS = 8;
-/** Another version or precision of a model stays above it. */
-const SAME_MODEL = 0.8;
-/** Texts that were prepared in another way may lie between the two; another model of the same dimensions lies near 0. */
-const OTHER_MODEL = 0.3;
 
 /**
  * Nobody recorded which model made the old vectors. With another one the old side finds nothing, and anything would be "not worse": some
@@ -23,16 +17,9 @@ export async function checkOldModel(
 ): Promise<EvaluationCheck | undefined> {
   if (search.model !== undefined) return undefined;
   const provider = await open();
-  const quiet = { ...ctx, onProgress: () => undefined };
-  const options = { sampleSize: ROWS, seed, provider: async () => provider, rows: ROWS };
-  const compared = await compareAgain(quiet, search.target, options).catch((error: unknown) => {
-    if (error instanceof ProviderError && error.code === 'vector_missing') return undefined;
-    throw error;
-  });
-  if (compared === undefined || compared.compared.rows === 0) return undefined;
-  const { rows, meanCosine } = compared.compared;
-  // NaN where the dimensions differ.
-  const cosine = Number.isNaN(meanCosine) ? 0 : meanCosine;
+  const compared = await compareFewRows(ctx, search.target, provider, seed);
+  if (compared === undefined) return undefined;
+  const { rows, meanCosine: cosine } = compared;
   const { schema, table, column, dimensions } = search.target;
   const made = `${provider.model.name} (${provider.model.dimensions} dimensions) makes of ${rows} texts`;
   const stored = `what is stored in ${schema}.${table}.${column} (${dimensions})`;

@@ -12,6 +12,7 @@ export async function countRows(db: Queryable, columns: readonly ComparedColumn[
     total: row?.total ?? 0,
     sides,
     common,
+    adapted: row?.adapted ?? 0,
     restricted: (row?.withVector ?? 0) > common,
   };
 }

@@ -7,6 +7,7 @@ import type { MigrationContext } from '../state/context.ts';
 import { storeEvaluation } from '../state/evaluations.ts';
 import { upgradeState } from '../state/state-version.ts';
 import { checkOldModel } from './check-old-model.ts';
+import { checkAdapted } from './checks/adapted.ts';
 import { runChecks } from './checks/run-checks.ts';
 import type { CheckOptions } from './checks/types.ts';
 import { compareSides, pickExamples } from './compare-sides.ts';
@@ -14,11 +15,12 @@ import { countRows, readEvaluationClock } from './count-rows.ts';
 import { criterionOf, heedChecks } from './decide.ts';
 import { loadQueries, type QuerySource } from './load-queries.ts';
 import { type MeasuredSide, measureSides } from './measure-sides.ts';
-import { comparedColumns, type EvaluatedSide, readSides, type SideReranker } from './sides.ts';
+import { comparedColumns, type EvaluatedSide, type MoreSides, readSides } from './sides.ts';
 import { reportOf } from './stored-report.ts';
 import type { EvaluationCheck, EvaluationResult, SideComparison } from './types.ts';
 
-export interface EvaluateSidesOptions {
+/** With a `reranker` the verdict is about the new vectors behind it. */
+export interface EvaluateSidesOptions extends MoreSides {
   readonly queries: QuerySource;
   /** Both models, each for its own queries. */
   readonly providers: SideProviders;
@@ -32,8 +34,6 @@ export interface EvaluateSidesOptions {
   readonly tolerance?: number | undefined;
   /** Recall@10 that must be gained instead; `runtime.evaluation.minGain` unless given. */
   readonly minGain?: number | undefined;
-  /** Also the new vectors behind it; the verdict is then about those. */
-  readonly reranker?: SideReranker | undefined;
   /** What the quick checks look at, false for none; a check that fails stands against a GO. */
   readonly checks?: Omit<CheckOptions, 'providers' | 'seed' | 'hits'> | false | undefined;
   /** Keeps a verdict that labelled queries or a failed check gave in the state, for the gate and `status` (true). */
@@ -53,8 +53,9 @@ const THRESHOLD_HITS = 10;
  */
 export async function evaluateSides(ctx: MigrationContext, options: EvaluateSidesOptions): Promise<EvaluationResult> {
   const result = await retryAfterSwap(() => evaluateInOneState(ctx, options));
-  // Agreement alone decides nothing, and must not take the place of what did.
-  const decides = result.queries.labelled > 0 || result.verdict !== 'inconclusive';
+  // Agreement alone decides nothing, and must not take the place of what did; nor does a verdict on mapped queries say anything of a swap.
+  const isOfNew = options.adapter?.judged !== true;
+  const decides = isOfNew && (result.queries.labelled > 0 || result.verdict !== 'inconclusive');
   if (options.store !== false && decides) await storeResult(ctx, result);
   return result;
 }
@@ -63,7 +64,7 @@ async function evaluateInOneState(ctx: MigrationContext, options: EvaluateSidesO
   const { k = DEFAULT_K, seed = DEFAULT_SEED, sample } = options;
   const { tolerance = ctx.runtime.evaluation.tolerance, minGain = ctx.runtime.evaluation.minGain } = options;
   const at = await readEvaluationClock(ctx.db);
-  const sides = await readSides(ctx, options.providers, options.reranker);
+  const sides = await readSides(ctx, options.providers, options);
   const columns = comparedColumns(sides);
   const rows = await countRows(ctx.db, columns);
   if (rows.common === 0 || !hasColumn(columns)) throw nothingToCompare(ctx, sides, rows.sides);
@@ -74,7 +75,9 @@ async function evaluateInOneState(ctx: MigrationContext, options: EvaluateSidesO
   const encode = ({ search, open }: EvaluatedSide) => queryVectors(texts, search, { [search.side]: open }, ctx.signal);
   const filter = rows.restricted ? { parts: [commonRowsSql(columns)], params: [] } : undefined;
   const measured = await measureSides(ctx, { sides, queries, k, filter, rows, encode });
-  const checks = [...(oldModel === undefined ? [] : [oldModel]), ...(await runAllChecks(ctx, options, measured))];
+  const adapted = await checkAdapted(ctx, newTarget(sides), rows);
+  const said = [oldModel, adapted].filter((check) => check !== undefined);
+  const checks = [...said, ...(await runAllChecks(ctx, options, measured))];
   const criterion = criterionOf(tolerance, minGain);
   const [first, ...others] = measured;
   const comparisons = others.map((other): SideComparison => {
@@ -97,6 +100,11 @@ async function evaluateInOneState(ctx: MigrationContext, options: EvaluateSidesO
     examples: first === undefined || last === undefined ? [] : pickExamples(queries, first, last),
     checks,
   };
+}
+
+/** The column that an adapter fills. */
+function newTarget(sides: readonly EvaluatedSide[]): Partial<EvaluatedSide['search']['target']> {
+  return sides.find(({ search }) => search.side === 'new')?.search.target ?? {};
 }
 
 function hasColumn(columns: readonly ComparedColumn[]): columns is readonly [ComparedColumn, ...ComparedColumn[]] {

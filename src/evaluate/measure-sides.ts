@@ -31,13 +31,12 @@ const MIN_COMMON_SHARE = 0.9;
 
 /** Every side with every query, exactly and through the index. */
 export async function measureSides(ctx: MigrationContext, options: MeasureOptions): Promise<MeasuredSide[]> {
-  const encoded = new Map<string, Promise<readonly Float32Array[]>>();
+  const encoded = new Map<EvaluatedSide['open'], Promise<readonly Float32Array[]>>();
   const measured: MeasuredSide[] = [];
   for (const side of options.sides) {
-    const { column } = side.search.target;
-    // The same column behind a reranker takes the same vectors.
-    const vectors = encoded.get(column) ?? options.encode(side);
-    encoded.set(column, vectors);
+    // The same column behind a reranker takes the same vectors, with mapped queries it takes others.
+    const vectors = encoded.get(side.open) ?? options.encode(side);
+    encoded.set(side.open, vectors);
     measured.push(await measureSide(ctx, side, await vectors, options));
   }
   return measured;

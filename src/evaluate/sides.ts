@@ -1,8 +1,10 @@
 import { ConfigError } from '../errors.ts';
 import type { Reranker } from '../providers/reranker.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
+import { adaptedQueries, type VectorAdapter } from '../search/adapted-encoder.ts';
 import type { SideProviders } from '../search/search.ts';
 import { readSearchSide, type SearchSide } from '../search/search-side.ts';
+import { assertEndsAt } from '../search/space-model.ts';
 import type { ComparedColumn } from '../sql/evaluation.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { findRecord } from '../state/resolve.ts';
@@ -23,16 +25,29 @@ export interface SideReranker {
   readonly topK: number;
 }
 
+/** Queries that are mapped to the space of the other model's vectors. */
+export interface SideAdapter {
+  readonly adapter: VectorAdapter;
+  /** Whether the verdict is to be about them instead of the new vectors. */
+  readonly judged: boolean;
+}
+
+/** What takes part beside the two columns as they are. */
+export interface MoreSides {
+  readonly reranker?: SideReranker | undefined;
+  readonly adapter?: SideAdapter | undefined;
+}
+
 /**
- * The sides in the order of the report: the old vectors, then the new ones, and these once more behind the reranker. A third column
- * (an adapter's) would be one more element.
+ * The sides in the order of the report: the old vectors, then the new ones, and these once more behind the reranker. The verdict is about
+ * the last one, so that a column with mapped queries stands before the new vectors unless it is to be judged itself.
  *
- * @throws PreflightError `not_expanded`, `old_column_gone`; ConfigError `no_provider` without the old model
+ * @throws PreflightError `not_expanded`, `old_column_gone`; ConfigError `no_provider` without the old model; AdapterError `spaces_differ`
  */
 export async function readSides(
   ctx: MigrationContext,
   providers: SideProviders,
-  reranker: SideReranker | undefined,
+  { reranker, adapter }: MoreSides = {},
 ): Promise<readonly [EvaluatedSide, ...EvaluatedSide[]]> {
   const record = await findRecord(ctx);
   const side = async (name: 'old' | 'new'): Promise<EvaluatedSide> => ({
@@ -42,8 +57,21 @@ export async function readSides(
     modelId: name === 'new' ? (record?.modelId ?? 0) : 0,
   });
   const fresh = await side('new');
+  const old = await side('old');
   const reranked = reranker === undefined ? [] : [{ ...fresh, name: 'new, reranked', reranker }];
-  return [await side('old'), fresh, ...reranked];
+  const mapped = adapter === undefined ? [] : [adaptedSide(old, fresh, adapter.adapter)];
+  return adapter?.judged === true ? [old, fresh, ...reranked, ...mapped] : [old, ...mapped, fresh, ...reranked];
+}
+
+/** The column at which the projection ends, with the queries of the other side's model. */
+function adaptedSide(old: EvaluatedSide, fresh: EvaluatedSide, adapter: VectorAdapter): EvaluatedSide {
+  const [searched, asked] = adapter.entry.direction === 'query' ? [old, fresh] : [fresh, old];
+  assertEndsAt(adapter.entry, searched.search.target);
+  return {
+    ...searched,
+    name: `${searched.name}, adapted queries`,
+    open: async () => adaptedQueries(await asked.open(), adapter),
+  };
 }
 
 /** Each column once. */

@@ -12,13 +12,19 @@ interface Made {
   readonly oldModel: ModelReference | null;
   /** The new model's id in the state: another fingerprint has another one. */
   readonly newModelId: number | null;
+  /** The adapter whose vectors took part, likewise; null where none did. */
+  readonly adaptedModelId: number | null;
 }
 
 /** An evaluation as the state has it: without a text of the table or of a query. */
 export async function reportOf(ctx: MigrationContext, result: EvaluationResult): Promise<unknown> {
   const { examples: _texts, ...report } = result;
   const record = await findRecord(ctx);
-  const made: Made = { oldModel: ctx.definition.from ?? null, newModelId: record?.modelId ?? null };
+  const made: Made = {
+    oldModel: ctx.definition.from ?? null,
+    newModelId: record?.modelId ?? null,
+    adaptedModelId: result.rows.adapted === 0 ? null : (record?.adaptedModelId ?? null),
+  };
   const { recallAt10 } = result.comparisons.at(-1) ?? {};
   const { reranker } = result.sides.at(-1) ?? {};
   return { ...report, made, summary: toldVerdict(result.verdict, { recallAt10, reranker }) };
@@ -32,7 +38,8 @@ const differenceSchema = z.object({
   deviation: z.number(),
 });
 const storedSchema = z.object({
-  rows: z.object({ common: z.number() }),
+  // What came with adapters an older version did not write: it knew none.
+  rows: z.object({ common: z.number(), adapted: z.number().default(0) }),
   checks: z.array(z.object({ level: z.enum(['info', 'warn', 'fail']) })),
   queries: z.object({ source: z.string() }),
   // In one order, though nothing is compared with the first side.
@@ -41,6 +48,7 @@ const storedSchema = z.object({
   made: z.object({
     oldModel: z.object({ provider: z.string(), model: z.string(), dimensions: z.number() }).nullable(),
     newModelId: z.number().nullable(),
+    adaptedModelId: z.number().nullable().default(null),
   }),
 });
 

@@ -77,12 +77,14 @@ export interface RowCounts {
   readonly sides: readonly number[];
   /** Rows with a vector on every side: what was searched. */
   readonly common: number;
+  /** Of the common rows: those whose new vector an adapter made of the old one. */
+  readonly adapted: number;
   /** Whether a row with a vector was left out: one side has none, or one of another model or of another text. */
   readonly restricted: boolean;
 }
 
 export interface SideResult {
-  /** `old`, `new`, `new, reranked`. */
+  /** `old`, `new`, `new, reranked`; with a projection `old, adapted queries` or `new, adapted queries`. */
   readonly name: string;
   readonly column: string;
   readonly model: SideModel;

@@ -68,6 +68,12 @@ const CATALOGUE = {
       'Vectors of two models cannot be compared, and with equal dimensions Postgres does not notice: results are silently wrong.',
     old_model_dimensions: "Going back fills rows with the old model's vectors, which would not fit.",
   },
+  projections: {
+    projection_fits:
+      'It maps tens of thousands of stored vectors a second, and what it loses was measured on texts that it was not trained on.',
+    projection_chain: 'What two of them lose behind each other is not the sum of what each loses.',
+    projection_missing: 'Without one every text has to be embedded.',
+  },
   'vector columns': {
     same_dimensions:
       'Vectors of two models cannot be compared: queries across these columns fail, or are silently wrong.',
@@ -82,6 +88,10 @@ const CATALOGUE = {
     not_normalised: 'Inner products of vectors of different lengths prefer the longer ones.',
     duplicate_vectors:
       'Different texts with one vector cannot be told apart: it belongs to an older text, or the model failed.',
+  },
+  'adapted rows': {
+    adapted_rows: 'Mapped vectors find somewhat less than those that the model itself makes of the texts.',
+    adapter_missing: 'Nobody can verify these rows, and rows that come in cannot be mapped.',
   },
   texts: {
     texts_missing: 'Rows without text get no vector and are not found by a search.',

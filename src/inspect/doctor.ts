@@ -1,6 +1,7 @@
 import type { Queryable } from '../db/types.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import { CHECK_NAMES, type CheckName } from './catalogue.ts';
+import { lookAtAdaptedRows } from './doctor/adapted-rows.ts';
 import { lookAtBuildMemory } from './doctor/build-memory.ts';
 import { lookAtCuda } from './doctor/cuda.ts';
 import { lookAtDiskSpace } from './doctor/disk-space.ts';
@@ -11,6 +12,7 @@ import { type Examined, type Look, lookAtDatabase, seen } from './doctor/look.ts
 import { lookAtModelFiles } from './doctor/model-files.ts';
 import { lookAtModels } from './doctor/models.ts';
 import { preflightLooks } from './doctor/preflight-looks.ts';
+import { lookAtProjections } from './doctor/projections.ts';
 import { lookAtProvider, providerNotAsked } from './doctor/provider.ts';
 import { lookAtReplication } from './doctor/replication.ts';
 import { lookAtReranker } from './doctor/reranker.ts';
@@ -52,6 +54,8 @@ export interface DoctorReport {
   readonly ok: boolean;
   /** Errors first. */
   readonly findings: readonly Finding[];
+  /** What is offered: nothing that is wrong. */
+  readonly notes: readonly Finding[];
   /** All of them, in order; those that found something and those that could not be made as well. */
   readonly checks: readonly DoctorCheck[];
   readonly full: boolean;
@@ -86,6 +90,7 @@ export async function doctor(ctx: MigrationContext, options: DoctorOptions = {})
   if (facts !== undefined) {
     const { table, extension } = facts;
     const examined: Examined = { ctx, facts, table, extension, record, records, text: report.text, full, seed };
+    looks.set('projections', await lookAtProjections(examined));
     for (const [name, look] of databaseLooks(provider.maxTokens)) {
       throwIfStopped(ctx, 'inspect');
       const found = await lookAtDatabase(ctx.db, full, async (tx) => look(examined, tx));
@@ -104,6 +109,7 @@ function databaseLooks(maxTokens: number | undefined): readonly (readonly [Check
     ['models', lookAtModels],
     ['vector columns', lookAtVectorColumns],
     ['stored vectors', lookAtStoredVectors],
+    ['adapted rows', lookAtAdaptedRows],
     ['texts', lookAtTexts],
     ['text lengths', (examined, tx) => lookAtTextLengths(examined, tx, maxTokens)],
     ['indexes', lookAtIndexes],
@@ -127,13 +133,14 @@ function environmentLook({ overriddenBy = [] }: DoctorOptions): Look {
   ]);
 }
 
-function conclude(looks: ReadonlyMap<CheckName, Look>): Pick<DoctorReport, 'ok' | 'findings' | 'checks'> {
+function conclude(looks: ReadonlyMap<CheckName, Look>): Pick<DoctorReport, 'ok' | 'findings' | 'notes' | 'checks'> {
   const all = CHECK_NAMES.flatMap((name) => looks.get(name)?.findings ?? []);
   const errors = all.filter((finding) => finding.severity === 'error');
   const warnings = all.filter((finding) => finding.severity === 'warning');
   return {
     ok: errors.length === 0,
     findings: [...errors, ...warnings],
+    notes: all.filter((finding) => finding.severity === 'note'),
     checks: CHECK_NAMES.map((name) => checkFor(name, looks.get(name))),
   };
 }
@@ -141,6 +148,6 @@ function conclude(looks: ReadonlyMap<CheckName, Look>): Pick<DoctorReport, 'ok' 
 function checkFor(name: CheckName, look: Look | undefined): DoctorCheck {
   if (look === undefined) return { name, result: 'unknown', detail: 'it was not looked at' };
   const detail = 'unknown' in look ? look.unknown : look.detail;
-  if (look.findings.length > 0) return { name, result: 'found', detail };
+  if (look.findings.some(({ severity }) => severity !== 'note')) return { name, result: 'found', detail };
   return { name, result: 'unknown' in look ? 'unknown' : 'ok', detail };
 }

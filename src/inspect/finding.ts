@@ -1,9 +1,9 @@
 import { messageOf, PreflightError, ReembedError, type Step } from '../errors.ts';
 import { type FindingCode, whyOf } from './catalogue.ts';
 
-/** One thing that an inspection found. An `error` stands in the way; a `warning` is for a person to weigh. */
+/** One thing that an inspection found. An `error` stands in the way; a `warning` is for a person to weigh; a `note` offers something. */
 export interface Finding {
-  readonly severity: 'error' | 'warning';
+  readonly severity: 'error' | 'warning' | 'note';
   /** Stable across releases. */
   readonly code: string;
   /** One sentence: the object, what is observed, what was expected. */
@@ -20,6 +20,10 @@ export function errorFinding(code: FindingCode, message: string, hint: string): 
 
 export function warningFinding(code: FindingCode, message: string, hint: string): Finding {
   return { severity: 'warning', code, message, why: whyOf(code), hint };
+}
+
+export function noteFinding(code: FindingCode, message: string, hint: string): Finding {
+  return { severity: 'note', code, message, why: whyOf(code), hint };
 }
 
 /** The finding behind an error that was thrown on purpose; anything else is thrown on. */

@@ -57,23 +57,43 @@ async function tally(db: Queryable, target: VectorTarget, open: string, free: st
 /** Vectors by who made them. */
 export interface Provenance {
   readonly own: number;
+  /** Mapped from the old vectors by the adapter that the record names. */
+  readonly adapted: number;
   /** A vector without provenance: written by the application (or by someone past the trigger). */
   readonly unrecorded: number;
   /** After the swap: marked by the trigger, as the text was edited since. */
   readonly stale: number;
+  /** By any other model or adapter. */
   readonly foreign: number;
 }
 
+/** Counts by reading the whole table. */
 export async function readProvenance(db: Queryable, target: VectorTarget, modelId: number | null): Promise<Provenance> {
-  const column = `t.${quoteIdentifier(target.column)}`;
   const model = target.provenance === undefined ? 'NULL::int' : `t.${quoteIdentifier(target.provenance.model)}`;
+  const counted = (condition: string): string => `pg_catalog.count(*) FILTER (WHERE ${condition})::float8`;
+  const known = `${STALE_MODEL}, COALESCE($1::int, ${NO_MODEL}), COALESCE($2::int, ${NO_MODEL})`;
   const { rows } = await db.query<Provenance>(
-    `SELECT pg_catalog.count(*) FILTER (WHERE ${model} = $1::int)::float8 AS own,
-       pg_catalog.count(*) FILTER (WHERE ${model} IS NULL)::float8 AS unrecorded,
-       pg_catalog.count(*) FILTER (WHERE ${model} = ${STALE_MODEL})::float8 AS stale,
-       pg_catalog.count(*) FILTER (WHERE ${model} NOT IN (${STALE_MODEL}, COALESCE($1::int, ${NO_MODEL})))::float8 AS "foreign"
-     FROM ${tableSql(target)} t WHERE ${column} IS NOT NULL`,
-    [modelId],
+    `SELECT ${counted(`${model} = $1::int`)} AS own, ${counted(`${model} = $2::int`)} AS adapted, ${counted(`${model} IS NULL`)} AS unrecorded,
+       ${counted(`${model} = ${STALE_MODEL}`)} AS stale, ${counted(`${model} NOT IN (${known})`)} AS "foreign"
+     FROM ${tableSql(target)} t WHERE t.${quoteIdentifier(target.column)} IS NOT NULL`,
+    [modelId, target.adapted?.modelId ?? null],
   );
-  return rows[0] ?? { own: 0, unrecorded: 0, stale: 0, foreign: 0 };
+  return rows[0] ?? { own: 0, adapted: 0, unrecorded: 0, stale: 0, foreign: 0 };
+}
+
+/** Ids of other models and adapters whose vectors stand in the column, most rows first. */
+export async function readForeignModels(
+  db: Queryable,
+  target: VectorTarget,
+  modelId: number | null,
+): Promise<number[]> {
+  if (target.provenance === undefined) return [];
+  const model = `t.${quoteIdentifier(target.provenance.model)}`;
+  const known = [STALE_MODEL, modelId ?? NO_MODEL, target.adapted?.modelId ?? NO_MODEL];
+  const { rows } = await db.query<{ id: number }>(
+    `SELECT ${model} AS id FROM ${tableSql(target)} t WHERE t.${quoteIdentifier(target.column)} IS NOT NULL AND ${model} <> ALL ($1::int[])
+     GROUP BY 1 ORDER BY pg_catalog.count(*) DESC, 1 LIMIT 3`,
+    [`{${known.join(',')}}`],
+  );
+  return rows.map(({ id }) => id);
 }

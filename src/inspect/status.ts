@@ -16,6 +16,7 @@ import { readSyncMark, type SeenSync } from '../state/sync-mark.ts';
 import { followText } from '../state/text-column.ts';
 import type { ThrottleLook } from '../state/throttle-look.ts';
 import { readUsage, type SpentUsage } from '../state/usage.ts';
+import { type AdaptedRows, readAdaptedRows } from './adapted-rows.ts';
 import { annIndexesOn } from './facts.ts';
 import { listEvents, type MigrationEvent } from './list-events.ts';
 import { type ReconciledMigration, reconcile, type StatusPhase } from './reconcile.ts';
@@ -53,6 +54,8 @@ export interface Status {
   readonly keptColumn: string | null;
   /** Rows without an old vector, which going back would have to fill; null where there is no old column. */
   readonly missingOld: number | null;
+  /** Rows that an adapter filled, counted as done; null where the migration has none. */
+  readonly adapted: AdaptedRows | null;
   /** Rows that are served with a vector of a former text, among the pending ones; null before the swap. */
   readonly stale: number | null;
   /** The worker of `reembed sync`; null when none runs, or one ended in order. */
@@ -116,6 +119,7 @@ export async function readStatus(ctx: MigrationContext): Promise<Status> {
     newColumn: seen.phase === 'none' ? null : target.column,
     keptColumn,
     missingOld: await missingOld(ctx, table, extension, seen.record),
+    adapted: (await readAdaptedRows(ctx, target)) ?? null,
     stale:
       seen.record?.active === 'new' && target.provenance !== undefined
         ? (await readProvenance(db, target, modelId)).stale

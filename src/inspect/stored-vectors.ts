@@ -86,12 +86,14 @@ export function orderSql(target: VectorTarget): string {
   return target.key.map((column) => `t.${quoteIdentifier(column.name)}`).join(', ');
 }
 
-/** Rows with a vector and a text, in an order that the seed decides and nothing else. */
-export function sampleSql(target: VectorTarget): string {
-  return (
-    `t.${quoteIdentifier(target.column)} IS NOT NULL AND ${embeddableSql(target, 't')} ` +
-    `ORDER BY ${seededOrderSql(target)} LIMIT $2::bigint`
-  );
+/** A condition on rows `t`: there is a vector and a text. */
+export function withTextSql(target: VectorTarget): string {
+  return `t.${quoteIdentifier(target.column)} IS NOT NULL AND ${embeddableSql(target, 't')}`;
+}
+
+/** Rows in an order that the seed decides and nothing else; parameters: the seed, and how many. */
+export function sampleSql(target: VectorTarget, where: string): string {
+  return `${where} ORDER BY ${seededOrderSql(target)} LIMIT $2::bigint`;
 }
 
 /** An order of rows that the seed, the first parameter, decides. */
@@ -108,12 +110,14 @@ export async function findStaleTexts(
 ): Promise<{ count: number; keys: string[][] }> {
   if (target.provenance === undefined || modelId === null) return { count: 0, keys: [] };
   const { hash, model } = target.provenance;
-  const stale = `t.${quoteIdentifier(model)} = ${modelId} AND t.${quoteIdentifier(hash)} IS DISTINCT FROM ${textHashSql(target.text, 't')}`;
+  const ids = [modelId, ...(target.adapted === undefined ? [] : [target.adapted.modelId])];
+  // IS DISTINCT FROM, because a row that lost its text has no hash: adapted, it is as it was.
+  const stale = `t.${quoteIdentifier(model)} IN (${ids.join(', ')}) AND t.${quoteIdentifier(hash)} IS DISTINCT FROM ${textHashSql(target.text, 't')}`;
   const columns = `${keyListSql(target, 't')}, (${stale}) AS stale, row_number() OVER (ORDER BY ${orderSql(target)}) AS position`;
   const rowsSql =
     sample === undefined
       ? `SELECT ${columns} FROM ${tableSql(target)} t WHERE ${stale}`
-      : `SELECT ${columns} FROM (SELECT t.* FROM ${tableSql(target)} t WHERE ${sampleSql(target)}) t`;
+      : `SELECT ${columns} FROM (SELECT t.* FROM ${tableSql(target)} t WHERE ${sampleSql(target, withTextSql(target))}) t`;
   const { rows } = await db.query<{ count: number } & Record<string, unknown>>(
     `SELECT ${target.key.map((_, i) => `k${i}`).join(', ')}, count(*) OVER ()::float8 AS count FROM (${rowsSql}) s WHERE stale
      ORDER BY position LIMIT ${SHOWN_KEYS + 1}`,

@@ -2,6 +2,7 @@ import { usd } from '../amounts.ts';
 import type { MigrationDefinition } from '../config/types.ts';
 import type { PlanFacts } from './facts.ts';
 import type { PlanInputs } from './inputs.ts';
+import { MAP_RATE, type PlannedAdapter } from './plan-adapter.ts';
 import type { PlannedCost } from './plan-cost.ts';
 import type { PlannedVectorIndex } from './plan-indexes.ts';
 import { BYTES_PER_TOKEN, type PlannedTexts } from './plan-texts.ts';
@@ -15,12 +16,18 @@ export function planAssumptions(
     readonly texts: PlannedTexts | undefined;
     readonly cost: PlannedCost;
     readonly indexes: readonly PlannedVectorIndex[];
+    readonly adapter: PlannedAdapter | undefined;
   },
 ): string[] {
   return [
     facts.rowsCounted ? 'Rows are counted.' : "Rows are the planner's estimate; ANALYZE makes it better.",
     ...textsAssumptions(facts, inputs, made.texts),
     ...costAssumptions(definition, made.cost, made.texts),
+    ...(made.adapter === undefined
+      ? []
+      : [
+          `Mapping is reckoned at ${whole(MAP_RATE)} rows a second (docs/benchmarks.md, two cores), a third to three times of it; rows without an old vector are not reckoned with.`,
+        ]),
     ...timeAssumptions(inputs, made.indexes),
     'WAL is lock, new row version and index entries of every row, and each page once whole (full_page_writes); more checkpoints make it more, wal_compression less.',
     'Room at the peak is without any VACUUM on the way; each kept old index gets a second entry a row.',

@@ -71,6 +71,14 @@ export interface PlanSpent {
   readonly unpricedTokens: number;
 }
 
+/** The projection that 006 is to map the old vectors with. */
+export interface PlanAdapter {
+  /** `adapted:<id>`, or `an adapter` where the run chooses. */
+  readonly name: string;
+  /** What it keeps, in words; undefined where nobody knows. */
+  readonly quality: string | undefined;
+}
+
 /** What a plan may know beside the table; each part of it that is missing is said to be unknown. */
 export interface PlanInputs {
   /** An expression as the database read it; as the configuration has it otherwise. */
@@ -82,6 +90,8 @@ export interface PlanInputs {
   readonly budgetUsd?: number | undefined;
   readonly spent?: PlanSpent | undefined;
   readonly pace?: PlanPace | undefined;
+  /** 006 maps the old vectors with it instead of embedding the texts. */
+  readonly adapter?: PlanAdapter | undefined;
   /** 007 has run already. */
   readonly swapped?: boolean | undefined;
 }

@@ -3,6 +3,7 @@ import { batchWriteSql } from '../sql/batch-write.ts';
 import { addTargetColumnsSql } from '../sql/columns.ts';
 import { dropVectorColumnSql, keptColumnName, renameVectorColumnSql } from '../sql/exchange.ts';
 import { quoteQualified } from '../sql/identifiers.ts';
+import { readVectorsSql } from '../sql/read-vectors.ts';
 import { readWindowSql } from '../sql/read-window.ts';
 import { provenanceOf, tableSql, type VectorTarget } from '../sql/target.ts';
 import { type TextSource, textName, unreadText } from '../sql/text-source.ts';
@@ -13,6 +14,7 @@ import { planDeployment } from './deployment.ts';
 import type { PlanFacts } from './facts.ts';
 import type { PlanInputs, PlanPace } from './inputs.ts';
 import { planNotes } from './notes.ts';
+import { reckonByAdapter } from './plan-adapter.ts';
 import { choosePrice, planCost } from './plan-cost.ts';
 import { type PlannedVectorIndex, planVectorIndexes } from './plan-indexes.ts';
 import { planMemory } from './plan-memory.ts';
@@ -63,7 +65,7 @@ export function makePlan(
     distance,
     steps: [
       expandStep(facts, definition, target),
-      fillStep(definition, target),
+      fillStep(facts, definition, target, reckoned.adapter?.name),
       cutOverStep(facts, definition, target, indexes),
     ],
     indexes,
@@ -76,26 +78,25 @@ export function makePlan(
   });
 }
 
-type Reckoned = Pick<MigrationPlan, 'texts' | 'requests' | 'cost' | 'time' | 'memory' | 'deployment'>;
+type Reckoned = Pick<MigrationPlan, 'texts' | 'adapter' | 'requests' | 'cost' | 'time' | 'memory' | 'deployment'>;
 
 function reckon(
   facts: PlanFacts,
   definition: MigrationDefinition,
   indexes: readonly PlannedVectorIndex[],
-  { sample, probe, model, price = choosePrice(definition), budgetUsd, spent, pace = DEFAULT_PACE }: PlanInputs,
+  { sample, probe, model, price = choosePrice(definition), budgetUsd, spent, pace = DEFAULT_PACE, adapter }: PlanInputs,
 ): Reckoned {
   const keepsIndex = definition.oldIndex === 'keep';
   const texts = planTexts(facts.rowsEstimate, sample);
   const requests = planRequests(texts, definition.provider, pace);
   const { dimensions } = definition;
   const time = planTime(facts, texts, { requests, probe, pace, keepsIndex, indexes, dimensions });
+  const real = { texts, adapter: undefined, requests, cost: planCost(texts, price, budgetUsd, spent), time };
+  const reckoned = adapter === undefined ? real : { texts, ...reckonByAdapter(facts, real, adapter) };
   return {
-    texts,
-    requests,
-    cost: planCost(texts, price, budgetUsd, spent),
-    time,
+    ...reckoned,
     memory: planMemory(model, indexes),
-    deployment: planDeployment(definition, facts.rowsEstimate, time),
+    deployment: planDeployment(definition, facts.rowsEstimate, reckoned.time),
   };
 }
 
@@ -131,7 +132,13 @@ function expandStep(facts: PlanFacts, definition: MigrationDefinition, target: V
   };
 }
 
-function fillStep(definition: MigrationDefinition, target: VectorTarget): PlannedStep {
+function fillStep(
+  facts: PlanFacts,
+  definition: MigrationDefinition,
+  target: VectorTarget,
+  adapter: string | undefined,
+): PlannedStep {
+  if (adapter !== undefined) return mapStep(facts, definition, target, adapter);
   const window = {
     modelId: MODEL_ID,
     migrationId: definition.id,
@@ -143,6 +150,35 @@ function fillStep(definition: MigrationDefinition, target: VectorTarget): Planne
     name: `006_backfill_${definition.target}`,
     summary: 'reads pending rows in key order, embeds them, writes them under the guard; resumable at any point',
     sql: [readWindowSql(target, window), batchWriteSql(target, MODEL_ID, { fenced: true })],
+  };
+}
+
+/** The adapter's id, like the model's, is known when the first row is mapped. */
+const ADAPTED_ID = 2;
+
+function mapStep(
+  facts: PlanFacts,
+  definition: MigrationDefinition,
+  target: VectorTarget,
+  adapter: string,
+): PlannedStep {
+  const { type = '', dimensions = null } = facts.table.columns.find(({ name }) => name === definition.column) ?? {};
+  const from = {
+    column: definition.column,
+    vectorType: type.startsWith('halfvec') ? ('halfvec' as const) : ('vector' as const),
+    dimensions: dimensions ?? 0,
+    provenance: undefined,
+  };
+  const mapped = { ...target, adapted: { modelId: ADAPTED_ID, as: 'kept' as const, from }, mappedFrom: from };
+  const window = { modelId: MODEL_ID, migrationId: definition.id, skipQuarantined: true, after: null, rows: 1000 };
+  const upTo = target.key.map(({ name }) => `<last ${name} of the window>`);
+  return {
+    name: `006_backfill_${definition.target}`,
+    summary: `maps the old vectors by ${adapter} in key order, writes them under the guard; resumable at any point`,
+    sql: [
+      readVectorsSql(mapped, { ...window, upTo }),
+      batchWriteSql(mapped, MODEL_ID, { fenced: true, versioned: true }),
+    ],
   };
 }
 

@@ -9,12 +9,13 @@ import type { MigrationPlan } from './types.ts';
 export function planNotes(
   definition: MigrationDefinition,
   indexes: readonly PlannedVectorIndex[],
-  reckoned: Pick<MigrationPlan, 'texts' | 'cost'>,
+  reckoned: Pick<MigrationPlan, 'texts' | 'cost' | 'adapter'>,
   swapped: boolean,
 ): string[] {
   const notices = indexes.flatMap((index) => (index.notice === undefined ? [] : [`${index.name}: ${index.notice}`]));
   return [
     ...(swapped ? [`"${definition.id}" has exchanged the columns already: nothing of this is left to do.`] : []),
+    ...adapterNotes(reckoned.adapter),
     ...budgetNotes(reckoned.cost),
     ...(reckoned.texts === undefined || reckoned.texts.done.value === 0
       ? []
@@ -28,6 +29,15 @@ export function planNotes(
       : []),
     ...(indexes.length > 0 ? ['Lists and probes are decided again in 007, from the rows that are there then.'] : []),
     ...new Set(notices),
+  ];
+}
+
+function adapterNotes(adapter: MigrationPlan['adapter']): string[] {
+  if (adapter === undefined) return [];
+  const { name, quality } = adapter;
+  const known = quality === undefined ? '' : ` (${quality})`;
+  return [
+    `006 maps the old vectors by ${name}${known}: no text is read, no token paid. Rows without an old vector are embedded.`,
   ];
 }
 

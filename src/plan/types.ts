@@ -2,6 +2,7 @@ import type { Distance, ProviderName } from '../config/types.ts';
 import type { PlannedChoice } from './choices.ts';
 import type { PlannedDeployment } from './deployment.ts';
 import type { Estimate } from './estimate.ts';
+import type { PlannedAdapter } from './plan-adapter.ts';
 import type { PlannedCost } from './plan-cost.ts';
 import type { PlannedVectorIndex } from './plan-indexes.ts';
 import type { PlannedMemory } from './plan-memory.ts';
@@ -38,7 +39,9 @@ export interface MigrationPlan {
   readonly storage: PlannedStorage;
   /** Undefined where no text was looked at. */
   readonly texts: PlannedTexts | undefined;
-  /** To a service; undefined for a model on this machine. */
+  /** What maps the old vectors in the place of the model; undefined where texts are embedded. */
+  readonly adapter: PlannedAdapter | undefined;
+  /** To a service; undefined for a model on this machine, and where nothing is embedded. */
   readonly requests: Estimate | undefined;
   readonly cost: PlannedCost;
   readonly time: PlannedTime;

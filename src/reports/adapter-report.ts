@@ -5,6 +5,10 @@ import { textTable } from './text-table.ts';
 /** Below it neighbours change so much that a search is another one; from the second on it is what production should have. */
 const POOR = 0.8;
 const GOOD = 0.85;
+/** Of what real vectors find; with less a user notices. */
+const GOOD_RECALL = 0.9;
+/** Limits that are shown. */
+const SHOWN_LIMITS = 5;
 
 /** A layer of a projection without its values. */
 export interface LayerShape {
@@ -34,7 +38,7 @@ export function adapterList(dir: string, entries: readonly ProjectionEntry[]): s
     createdAt.slice(0, 10),
   ]);
   return [
-    `${count(entries.length, 'projection')} in ${dir}, measured on vectors that each was not trained on.`,
+    `${count(entries.length, 'projection')} in ${dir}, each measured on vectors that it was not trained on.`,
     '',
     textTable(head, lines),
     '',
@@ -45,12 +49,12 @@ export function adapterList(dir: string, entries: readonly ProjectionEntry[]): s
 /** One line: what it maps, and what it loses. */
 export function adapterSummary({ direction, kind, source, target, metrics }: ProjectionEntry): string {
   const what = direction === 'document' ? 'stored vectors' : 'query vectors';
-  return `${kind}, maps ${what} of ${spaceName(source)} to ${spaceName(target)}; ${qualityLine(metrics)}.`;
+  return `${kind}, maps ${what} of ${spaceName(source)} to ${spaceName(target)}; ${qualityLine(kind, metrics)}.`;
 }
 
 /** One projection with all its measures. */
 export function adapterDetails(entry: ProjectionEntry, layers: readonly LayerShape[]): string {
-  const { id, direction, source, target, samples, parameters, metrics, range } = entry;
+  const { id, direction, source, target, parameters, metrics, range } = entry;
   const chosen = Object.entries(parameters).map(([name, value]) => `${name} ${Number(value.toPrecision(4))}`);
   const lines: (readonly [string, string])[] = [
     ['projection', id],
@@ -71,25 +75,25 @@ export function adapterDetails(entry: ProjectionEntry, layers: readonly LayerSha
   return [
     ...lines.map(([name, value]) => `${name.padEnd(width)}  ${value}`),
     '',
-    ...(metrics === undefined ? [unmeasured(entry)] : measured(metrics, samples.holdout)),
+    ...(metrics === undefined ? [unmeasured(entry)] : measured(entry, metrics)),
   ].join('\n');
 }
 
 /** What it maps, and all its measures. */
 export function adapterMeasures(entry: ProjectionEntry): string {
-  const { metrics, samples } = entry;
-  const lines = metrics === undefined ? [unmeasured(entry)] : measured(metrics, samples.holdout);
-  return [adapterSummary(entry), learnedFrom(entry), '', ...lines].join('\n');
+  const { metrics } = entry;
+  const lines = metrics === undefined ? [unmeasured(entry)] : measured(entry, metrics);
+  return [adapterSummary(entry), `Learned from ${learnedFrom(entry)}.`, '', ...lines].join('\n');
 }
 
-function measured(metrics: ProjectionMetrics, holdout: number): string[] {
+function measured({ kind }: Pick<ProjectionEntry, 'kind'>, metrics: ProjectionMetrics): string[] {
   const { queries, recallAt10, reciprocalRank, cosine, thresholds } = metrics;
   const rows = [
     ['Recall@10', ...retentionCells(recallAt10)],
     ['MRR', ...retentionCells(reciprocalRank)],
   ];
   return [
-    `Measured on ${number(metrics.holdout)} vectors that it was not trained on, with ${count(queries.count, 'query', 'queries')} (${queries.source}):`,
+    `Measured on ${number(metrics.holdout)} vectors ${kind === 'chain' ? 'as a whole' : 'that it was not trained on'}, with ${count(queries.count, 'query', 'queries')} (${queries.source}):`,
     '',
     textTable(['', 'real', 'adapted', 'old model', 'kept', '95% interval'], rows),
     '',
@@ -98,12 +102,13 @@ function measured(metrics: ProjectionMetrics, holdout: number): string[] {
     `the ten nearest neighbours        ${(100 * metrics.neighbourConsistencyAt10).toFixed(0)}% the same`,
     `scores of hits                    ${metrics.scoreShrinkage.toFixed(3)} of the real ones${thresholdText(thresholds)}`,
     '',
-    meaning(metrics, holdout),
+    meaning(kind, metrics),
   ];
 }
 
 /** What the numbers say about using it, and what they do not. */
-function meaning({ recallAt10, similarityPreservation, queries }: ProjectionMetrics, holdout: number): string {
+function meaning(kind: ProjectionEntry['kind'], metrics: ProjectionMetrics): string {
+  const { recallAt10, similarityPreservation, queries, holdout } = metrics;
   const lost = 1 - recallAt10.retention;
   const found =
     lost <= 0
@@ -113,14 +118,16 @@ function meaning({ recallAt10, similarityPreservation, queries }: ProjectionMetr
   const advice =
     similarityPreservation < POOR
       ? `Similarity preservation under ${100 * POOR}%: train on more samples or another kind, or embed the texts again.`
-      : similarityPreservation < GOOD
-        ? `Similarity preservation is under the ${100 * GOOD}% that production should have: good for a while, until the texts are embedded again.`
-        : 'Good enough to serve while the texts are embedded again behind it.';
-  return [
-    `${found}; ${range}.`,
-    advice,
-    `It says so for text like the ${number(holdout)} held-out ones, and nothing about other text.`,
-  ].join('\n');
+      : recallAt10.retention < GOOD_RECALL
+        ? 'A search loses much: train on more samples or another kind, or serve it only where nothing else can be served.'
+        : similarityPreservation < GOOD
+          ? `Similarity preservation is under the ${100 * GOOD}% that production should have: good for a while, until the texts are embedded again.`
+          : 'Good enough to serve while the texts are embedded again behind it.';
+  const limits =
+    kind === 'chain'
+      ? `It says so for text like those ${number(holdout)}, as far as the parts were not trained on them, and nothing about other text.`
+      : `It says so for text like the ${number(holdout)} held-out ones, and nothing about other text.`;
+  return [`${found}; ${range}.`, advice, limits].join('\n');
 }
 
 function unmeasured({ kind, id }: ProjectionEntry): string {
@@ -145,14 +152,16 @@ function interval({ low, high }: Pick<Retention, 'low' | 'high'>): string {
 
 function thresholdText(thresholds: ProjectionMetrics['thresholds']): string {
   if (thresholds.length === 0) return '';
-  const pairs = thresholds.map(({ real, adapted }) => `${real.toFixed(2)} -> ${adapted.toFixed(2)}`);
+  const step = Math.ceil(thresholds.length / SHOWN_LIMITS);
+  const shown = thresholds.filter((_, i) => i % step === 0);
+  const pairs = shown.map(({ real, adapted }) => `${real.toFixed(2)} -> ${adapted.toFixed(2)}`);
   return `; a limit on them becomes ${pairs.join(', ')}`;
 }
 
-function qualityLine(metrics: ProjectionMetrics | undefined): string {
+function qualityLine(kind: ProjectionEntry['kind'], metrics: ProjectionMetrics | undefined): string {
   if (metrics === undefined) return 'what it loses was not measured';
   const { retention, low, high } = metrics.recallAt10;
-  return `Recall@10 kept ${retention.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)}) on held-out text`;
+  return `Recall@10 kept ${retention.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})${kind === 'chain' ? '' : ' on held-out text'}`;
 }
 
 function kindText({ kind, composedOf }: ProjectionEntry): string {

@@ -10,16 +10,16 @@ export interface DoctorTextOptions {
 }
 
 const MAX_WIDTH = 110;
-const LABELS = { error: 'ERROR', warning: 'warn' } as const;
+const LABELS = { error: 'ERROR', warning: 'warn', note: 'note' } as const;
 const INDENT = '         ';
 
-/** What `reembed doctor` prints: errors, warnings, what could not be looked at, the verdict. */
+/** What `reembed doctor` prints: errors, warnings, offers, what could not be looked at, the verdict. */
 export function doctorText(report: DoctorReport, { width, verbose }: DoctorTextOptions): string {
   const columns = Math.max(40, Math.min(width, MAX_WIDTH));
   const unknown = report.checks.filter((check) => check.result === 'unknown');
   const ok = report.checks.filter((check) => check.result === 'ok');
   const blocks = [
-    ...report.findings.map((finding) => findingText(finding, columns)),
+    ...[...report.findings, ...report.notes].map((finding) => findingText(finding, columns)),
     ...(unknown.length === 0 ? [] : [unknownText(unknown, columns)]),
     ...(ok.length === 0 ? [] : [okText(ok, columns, verbose)]),
     verdict(report, unknown.length),

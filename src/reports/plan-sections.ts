@@ -41,12 +41,17 @@ function whatRows(plan: MigrationPlan): PlanSection['rows'] {
     ['Migration', plan.migration],
     ['Table', `${plan.table}, ${plan.rowsCounted ? '' : 'about '}${count(plan.rows, 'row')}`],
     ['From', `${plan.column} ${plan.from}`],
-    ['To', `${plan.target} ${plan.to}, made by ${plan.model} from ${plan.text}`],
+    ['To', `${plan.target} ${plan.to}, ${madeText(plan)}`],
     ['Distance', plan.distance],
   ];
 }
 
-function workRows({ texts, requests, cost }: MigrationPlan): PlanSection['rows'] {
+function madeText({ adapter, model, text, column }: MigrationPlan): string {
+  if (adapter === undefined) return `made by ${model} from ${text}`;
+  return `mapped by ${adapter.name} from ${column} into the space of ${model}`;
+}
+
+function workRows({ texts, requests, cost, adapter }: MigrationPlan): PlanSection['rows'] {
   if (texts === undefined) return [['Texts', `${UNKNOWN}: none was looked at`]];
   const perText = texts.texts.value === 0 ? 0 : texts.tokens.value / texts.texts.value;
   return [
@@ -55,8 +60,19 @@ function workRows({ texts, requests, cost }: MigrationPlan): PlanSection['rows']
     ['Tokens', `${countText(texts.tokens, 'token')}, ${number(perText)} a text`],
     ['Too long', tooLongText(texts)],
     ...(requests === undefined ? [] : ([['Requests', countText(requests, 'request')]] as const)),
-    ['Cost', costText(cost)],
+    ['Cost', adapter === undefined ? costText(cost) : 'nothing by the token: no text is embedded'],
+    ...(adapter === undefined ? [] : ([['Replacing', replacingText(adapter.replacing)]] as const)),
   ];
+}
+
+/** What the model's own vectors would take later. */
+function replacingText({ tokens, usd: cost, seconds }: NonNullable<MigrationPlan['adapter']>['replacing']): string {
+  const parts = [
+    ...(tokens === undefined ? [] : [countText(tokens, 'token')]),
+    cost === undefined ? 'no price is known' : estimateText(cost, usd),
+    seconds === undefined ? 'time not measured (add --probe)' : estimateText(seconds, durationText),
+  ];
+  return `${parts.join('; ')}: "reembed backfill --replace-adapted", later`;
 }
 
 function tooLongText({ maxTokens, truncated, tokensLost }: NonNullable<MigrationPlan['texts']>): string {
@@ -74,11 +90,13 @@ function costText({ usd: cost, price, spentUsd, budgetUsd, overBudget }: Migrati
   return `${estimateText(cost, usd)}, ${usd(price?.usdPerMillionTokens ?? 0)} a million tokens${budget}`;
 }
 
-function timeRows({ time, deployment }: MigrationPlan): PlanSection['rows'] {
+function timeRows({ time, deployment, adapter }: MigrationPlan): PlanSection['rows'] {
   const seconds = (estimate: Estimate): string =>
     estimate.high < 1 ? `under 1 s (${estimate.basis})` : estimateText(estimate, durationText);
   return [
-    ['Embedding', time.embedSeconds === undefined ? 'not measured; add --probe' : seconds(time.embedSeconds)],
+    adapter === undefined
+      ? ['Embedding', time.embedSeconds === undefined ? 'not measured; add --probe' : seconds(time.embedSeconds)]
+      : ['Mapping', seconds(adapter.mapSeconds)],
     ['Writing', seconds(time.writeSeconds)],
     [
       'Backfill',

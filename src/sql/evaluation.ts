@@ -1,5 +1,5 @@
 import { quoteIdentifier, quoteLiteral } from './identifiers.ts';
-import { notEmbeddedSql } from './pending.ts';
+import { adaptedSql, notEmbeddedSql } from './pending.ts';
 import { tableSql, type VectorTarget } from './target.ts';
 import { textSql } from './text-source.ts';
 
@@ -18,16 +18,18 @@ function hasVectorSql({ target, modelId }: ComparedColumn): string {
   return `(t.${quoteIdentifier(target.column)} IS NOT NULL AND NOT (${notEmbeddedSql(target, 't', modelId)}))`;
 }
 
-/** One row: `total`, `both`, `withVector` (of whatever model, in any of the columns), and `side0`, `side1` … with a vector of its own model in each. */
+/** One row: `total`, `both`, `adapted` (of `both`, where an adapter made a vector), `withVector` (of whatever model, in any of the columns), and `side0`, `side1` … with a vector of its own model in each. */
 export function countCommonSql(columns: readonly ComparedColumn[]): string {
   const [first] = columns;
   if (first === undefined) throw new RangeError('at least one column is compared');
   const counted = (condition: string): string => `pg_catalog.count(*) FILTER (WHERE ${condition})::float8`;
   const sides = columns.map((column, i) => `${counted(hasVectorSql(column))} AS side${i}`);
+  const common = commonRowsSql(columns);
+  const byAdapter = columns.map(({ target }) => adaptedSql(target, 't')).join(' OR ');
   const holds = columns.map(({ target }) => `t.${quoteIdentifier(target.column)} IS NOT NULL`);
   return (
-    `SELECT pg_catalog.count(*)::float8 AS total, ${counted(commonRowsSql(columns))} AS both, ` +
-    `${counted(holds.join(' OR '))} AS "withVector", ${sides.join(', ')} FROM ${tableSql(first.target)} t`
+    `SELECT pg_catalog.count(*)::float8 AS total, ${counted(common)} AS both, ` +
+    `${counted(`${common} AND (${byAdapter})`)} AS adapted, ${counted(holds.join(' OR '))} AS "withVector", ${sides.join(', ')} FROM ${tableSql(first.target)} t`
   );
 }
 

@@ -26,6 +26,12 @@ export function notEmbeddedSql(target: VectorTarget, alias: string, modelId: num
   return adapted === undefined ? open : `(${open} AND ${by} IS DISTINCT FROM ${wholeId(adapted.modelId)})`;
 }
 
+/** A row `t` whose vector the adapter made; false where none is known. */
+export function adaptedSql(target: VectorTarget, alias: string): string {
+  if (target.provenance === undefined || target.adapted === undefined) return 'false';
+  return `(${alias}.${quoteIdentifier(target.provenance.model)} IS NOT DISTINCT FROM ${wholeId(target.adapted.modelId)})`;
+}
+
 function wholeId(modelId: number): number {
   if (!Number.isInteger(modelId)) throw new RangeError(`a model id is an integer, got ${modelId}`);
   return modelId;

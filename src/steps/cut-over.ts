@@ -1,6 +1,7 @@
 import { refuseUnsettled } from '../backfill/refuse-unsettled.ts';
 import { readTableByOid } from '../db/catalog.ts';
 import { PreflightError } from '../errors.ts';
+import type { AdaptedRows } from '../inspect/adapted-rows.ts';
 import { tableSql } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { assertLease, type Lease } from '../state/lease.ts';
@@ -18,6 +19,7 @@ import { fillPending } from './fill-pending.ts';
 import { consultGate } from './gate.ts';
 import { type LazyProvider, lazyProvider } from './provider.ts';
 import { settleRebuild } from './settle-rebuild.ts';
+import { tellAdapted } from './tell-adapted.ts';
 import { withLease } from './with-lease.ts';
 
 export interface CutOverResult {
@@ -28,6 +30,8 @@ export interface CutOverResult {
   readonly indexes: readonly NewIndex[];
   /** Milliseconds for which the exchange held its lock; undefined when nothing was exchanged. */
   readonly lockedMs: number | undefined;
+  /** Rows that went into service with an adapter's vector; null where there are none, and when nothing was exchanged. */
+  readonly adapted: AdaptedRows | null;
 }
 
 /**
@@ -51,13 +55,15 @@ async function cutOverLeased(ctx: MigrationContext, lease: Lease, provider: Lazy
   const { record, table } = await resolveMigration(ctx);
   await assertSameDefinition(ctx, record, table, 'cut-over');
   let lockedMs: number | undefined;
+  let adapted: AdaptedRows | null = null;
   if (record.active === 'old') {
     const settles = refuseUnsettled(`${table.schema}.${table.name}`, ctx.definition.model);
-    await fillLeased(ctx, lease, provider, settles);
+    const filled = await fillLeased(ctx, lease, provider, settles);
     // Behind the catch-up: before it there may be no new vectors to judge by, and what it embeds is kept when the gate refuses. Before the
     // indexes, which a refusal would waste.
+    adapted = await tellAdapted(ctx, filled.rows);
     await consultGate(ctx, provider);
-    lockedMs = await exchangeColumns(ctx, lease, provider);
+    lockedMs = await exchangeColumns(ctx, lease, provider, adapted);
   }
   // From here on the application serves the new vectors; the rest is repeated until it is done.
   await fillPending(ctx, lease, provider);
@@ -73,10 +79,16 @@ async function cutOverLeased(ctx: MigrationContext, lease: Lease, provider: Lazy
     keptColumn: after.record.keptColumn,
     indexes: after.record.newIndexes,
     lockedMs,
+    adapted,
   };
 }
 
-async function exchangeColumns(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<number> {
+async function exchangeColumns(
+  ctx: MigrationContext,
+  lease: Lease,
+  provider: LazyProvider,
+  adapted: AdaptedRows | null,
+): Promise<number> {
   const { db, definition, runtime } = ctx;
   await settleRebuild(ctx, (await resolveMigration(ctx)).table, 'forth');
   const resolved = await resolveMigration(ctx);
@@ -102,6 +114,7 @@ async function exchangeColumns(ctx: MigrationContext, lease: Lease, provider: La
       await fillPending(ctx, lease, provider, { afterWalk: settles() });
     },
     guard: (tx) => assertLease(tx, runtime.stateSchema, definition.id, lease.token),
+    noted: adapted === null ? undefined : { adapted },
   });
   return lockedMs;
 }

@@ -93,11 +93,15 @@ async function takeBackBackups(
   const backup = record.backups.findLast((candidate) => candidate.column === record.target);
   if (backup === undefined || record.active === 'new' || record.rowsWritten > 0) return;
   try {
-    const { restored } = await restoreMatching(ctx, resolved, backup.path, modelId, {
+    const { restored, leftOut } = await restoreMatching(ctx, resolved, backup.path, modelId, {
       fence: { migrationId: record.id, token: lease.token },
     });
     const message = `${restored} ${plural(restored, 'vector')} came back from ${backup.path}.`;
     if (restored > 0) ctx.onProgress({ kind: 'notice', message });
+    if (leftOut.length > 0) {
+      const stay = `The vectors of ${leftOut.join(', ')} stay in ${backup.path}: the old ones may have changed since.`;
+      ctx.onProgress({ kind: 'notice', message: stay });
+    }
   } catch (error) {
     throwIfStopped(ctx, 'fill');
     ctx.onProgress({ kind: 'warning', message: `The backup ${backup.path} could not be used: ${messageOf(error)}` });

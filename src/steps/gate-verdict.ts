@@ -5,7 +5,7 @@ import { criterionOf } from '../evaluate/decide.ts';
 import { comparedColumns, type EvaluatedSide } from '../evaluate/sides.ts';
 import { decideAgain, type LastEvaluation, readEvaluation } from '../evaluate/stored-report.ts';
 import { toldVerdict } from '../evaluate/told-verdict.ts';
-import type { Verdict } from '../evaluate/types.ts';
+import type { RowCounts, Verdict } from '../evaluate/types.ts';
 import type { MigrationContext } from '../state/context.ts';
 
 export interface KnownVerdict {
@@ -22,11 +22,11 @@ export async function knownVerdict(ctx: MigrationContext, sides: readonly Evalua
   const { maxChange, tolerance, minGain } = ctx.runtime.evaluation;
   const last = await readEvaluation(ctx);
   if (last === undefined) return { verdict: undefined, told: 'no evaluation is on record' };
-  const other = otherModel(ctx, sides, last);
+  const rows = await countRows(ctx.db, comparedColumns(sides));
+  const other = otherModel(ctx, sides, last) ?? otherAdapter(sides, last, rows);
   if (other !== undefined) {
     return { verdict: undefined, told: `the evaluation of ${last.at} was made with other models: ${other}` };
   }
-  const rows = await countRows(ctx.db, comparedColumns(sides));
   const share = await changeSince(ctx.db, sides, last, rows);
   const changed = `${percent(share)} of the rows changed since the evaluation of ${last.at}`;
   if (share > maxChange) {
@@ -48,6 +48,20 @@ function otherModel(
   if (then !== now) return `the old one was ${then}, "from" names ${now}`;
   const isNew = sides.some(({ name, modelId }) => name === 'new' && modelId === newModelId);
   return isNew ? undefined : 'the new one has another fingerprint since';
+}
+
+/**
+ * Another adapter's vectors are others, whatever their share. Where it is the same one, or only one of both looks met adapted rows, their share
+ * of the rows that changed decides.
+ */
+function otherAdapter(
+  sides: readonly EvaluatedSide[],
+  { report: { made } }: LastEvaluation,
+  { adapted }: RowCounts,
+): string | undefined {
+  if (made.adaptedModelId === null || adapted === 0) return undefined;
+  const now = sides.find(({ name }) => name === 'new')?.search.target.adapted?.modelId;
+  return now === made.adaptedModelId ? undefined : 'the adapted rows are of another adapter since';
 }
 
 function nameOf(model: { readonly [K in keyof ModelReference]: string | number } | undefined): string {

@@ -39,7 +39,7 @@ export async function consultGate(ctx: MigrationContext, provider: LazyProvider)
 
 /** What stands against the swap; undefined where nothing does, or nobody has looked and nobody has to. */
 async function objectionTo(ctx: MigrationContext, provider: LazyProvider): Promise<PreflightError | undefined> {
-  const sides = await readSides(ctx, {}, undefined);
+  const sides = await readSides(ctx, {});
   const [old] = comparedColumns(sides);
   if (old === undefined || !(await hasVectors(ctx.db, old))) return undefined;
   const known = await knownVerdict(ctx, sides);

@@ -1,12 +1,15 @@
+import { realReference } from '../adapters/adapted-reference.ts';
+import { openRegistry } from '../adapters/registry.ts';
 import { isRemote } from '../config/provider-names.ts';
 import { SQLSTATE, sqlStateOf } from '../db/sqlstate.ts';
 import { messageOf, PreflightError } from '../errors.ts';
+import { retentionText } from '../inspect/adapted-text.ts';
 import { readFacts, type TableFacts } from '../inspect/facts.ts';
 import { findLocalModel, readModelMemory } from '../inspect/local-model-files.ts';
 import { probeModel } from '../inspect/probe-model.ts';
 import { countTokens, type DrawnText, drawTexts } from '../inspect/sample-texts.ts';
 import { openTokenCounter } from '../inspect/token-counter.ts';
-import type { ModelMemory, PlanPace, ProbeResult, TextSample } from '../plan/inputs.ts';
+import type { ModelMemory, PlanAdapter, PlanPace, ProbeResult, TextSample } from '../plan/inputs.ts';
 import { makePlan } from '../plan/make-plan.ts';
 import { choosePrice } from '../plan/plan-cost.ts';
 import { textsPerRequest } from '../plan/plan-requests.ts';
@@ -19,6 +22,7 @@ import type { MigrationContext } from '../state/context.ts';
 import { readTextOnce } from '../state/read-text.ts';
 import { findRecord } from '../state/resolve.ts';
 import { readUsage } from '../state/usage.ts';
+import { adapterInUse } from './choose-adapter.ts';
 
 export interface PlanMigrationOptions {
   /** Embeds some texts to measure how long it takes; a service is paid for them (false). */
@@ -36,7 +40,7 @@ export interface PlanMigrationOptions {
  */
 export async function planMigration(ctx: MigrationContext, options: PlanMigrationOptions = {}): Promise<MigrationPlan> {
   try {
-    return await planFromFacts(ctx, options);
+    return await planFromFacts(await withRealModel(ctx), options, await planAdapter(ctx));
   } catch (cause) {
     if (sqlStateOf(cause) !== SQLSTATE.insufficientPrivilege) throw cause;
     throw new PreflightError(
@@ -47,7 +51,17 @@ export async function planMigration(ctx: MigrationContext, options: PlanMigratio
   }
 }
 
-async function planFromFacts(ctx: MigrationContext, options: PlanMigrationOptions): Promise<MigrationPlan> {
+/** Behind the provider `adapted` stands the model that embeds what has no old vector, and all texts later: its tokens and its price count. */
+async function withRealModel(ctx: MigrationContext): Promise<MigrationContext> {
+  const { provider, model } = await realReference(ctx.definition, ctx.runtime.adapters);
+  return { ...ctx, definition: { ...ctx.definition, provider, model } };
+}
+
+async function planFromFacts(
+  ctx: MigrationContext,
+  options: PlanMigrationOptions,
+  adapter: PlanAdapter | undefined,
+): Promise<MigrationPlan> {
   const { definition, runtime } = ctx;
   const facts = await readFacts(ctx);
   const record = await findRecord(ctx);
@@ -64,8 +78,18 @@ async function planFromFacts(ctx: MigrationContext, options: PlanMigrationOption
     budgetUsd: options.budgetUsd ?? runtime.remote.budgetUsd,
     spent: await readUsage(ctx),
     pace: runtime satisfies PlanPace,
+    adapter,
     swapped,
   });
+}
+
+/** The projection that 006 would be run with. Which one `auto` is depends on what the table holds by then. */
+async function planAdapter(ctx: MigrationContext): Promise<PlanAdapter | undefined> {
+  const use = adapterInUse(ctx);
+  if (use === undefined) return undefined;
+  if (use === 'auto') return { name: 'the best projection that fits', quality: undefined };
+  const { id, metrics } = await openRegistry(ctx.runtime.adapters.dir).get(use);
+  return { name: `adapted:${id}`, quality: retentionText(metrics?.recallAt10) };
 }
 
 /** Undefined where there is nothing to draw from; the doctor says what stands in the way. */

@@ -8,7 +8,7 @@ import type { EmbeddingProvider } from '../providers/types.ts';
 import { embedder } from './adapter/embedder.ts';
 import { wantedSizes } from './adapter/sizes.ts';
 import { shuffled } from './adapter/split.ts';
-import { trainSample } from './adapter/train-sample.ts';
+import { type GivenSample, trainSample } from './adapter/train-sample.ts';
 import type { Sample, TrainChoices, TrainedAdapter } from './adapter/types.ts';
 
 export interface TrainFromTextsOptions extends TrainChoices {
@@ -31,6 +31,18 @@ const MOST_TEXTS = 1_000_000;
  * @throws ConfigError `texts_missing`, `texts_empty`, `texts_invalid`; AdapterError as `trainAdapter`; as the providers
  */
 export async function trainAdapterFromTexts(options: TrainFromTextsOptions): Promise<TrainedAdapter> {
+  const { runtime, signal, onProgress = () => undefined } = options;
+  const dir = options.dir ?? runtime.adapters.dir;
+  return withTextSample(options, (given) =>
+    trainSample(given.sample, { ...options, ...given, dir, threads: runtime.threads, onProgress, signal }),
+  );
+}
+
+/** Reads the texts, opens the models when they are first asked, and closes them behind `work`. */
+export async function withTextSample<T>(
+  options: TrainFromTextsOptions,
+  work: (given: GivenSample) => Promise<T>,
+): Promise<T> {
   const { textFile, runtime, signal, onProgress = () => undefined } = options;
   const sample = await readSample(options);
   const opened: Promise<EmbeddingProvider>[] = [];
@@ -50,16 +62,12 @@ export async function trainAdapterFromTexts(options: TrainFromTextsOptions): Pro
   const old = embedder(opener(options.source), { onProgress, signal });
   const fresh = embedder(opener(options.target), { onProgress, signal });
   try {
-    return await trainSample(sample, {
-      ...options,
-      dir: options.dir ?? runtime.adapters.dir,
-      threads: runtime.threads,
+    return await work({
+      sample,
       where: textFile,
       old: await spaceOf(old, options.source),
       fresh: () => spaceOf(fresh, options.target),
       models: { old, fresh },
-      onProgress,
-      signal,
     });
   } finally {
     for (const provider of new Set(opened)) await (await provider.catch(() => undefined))?.close();

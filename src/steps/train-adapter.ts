@@ -1,5 +1,6 @@
 import type { ProjectionSpace } from '../adapters/types.ts';
-import type { ModelReference } from '../config/types.ts';
+import { providerOf } from '../config/define-migration.ts';
+import type { MigrationDefinition, ModelReference } from '../config/types.ts';
 import { AdapterError } from '../errors.ts';
 import { spaceDifferences } from '../inspect/model-differences.ts';
 import type { ModelFingerprint } from '../providers/types.ts';
@@ -14,7 +15,7 @@ import { embedder } from './adapter/embedder.ts';
 import { sampleRows } from './adapter/sample-rows.ts';
 import { wantedSizes } from './adapter/sizes.ts';
 import { readOldSpace } from './adapter/source-space.ts';
-import { trainSample } from './adapter/train-sample.ts';
+import { type GivenSample, trainSample } from './adapter/train-sample.ts';
 import type { TrainAdapterOptions, TrainedAdapter } from './adapter/types.ts';
 import { configuredQueries } from './evaluate.ts';
 import { lazyProvider } from './provider.ts';
@@ -28,7 +29,20 @@ import { lazyProvider } from './provider.ts';
  *   the providers
  */
 export async function trainAdapter(ctx: MigrationContext, options: TrainAdapterOptions = {}): Promise<TrainedAdapter> {
-  const reference = options.target ?? ctx.definition;
+  const { runtime, onProgress, signal } = ctx;
+  const dir = options.dir ?? runtime.adapters.dir;
+  return withTableSample(ctx, options, (given) =>
+    trainSample(given.sample, { ...options, ...given, dir, threads: runtime.threads, onProgress, signal }),
+  );
+}
+
+/** Draws the rows, opens the models when they are first asked, and closes them behind `work`. */
+export async function withTableSample<T>(
+  ctx: MigrationContext,
+  options: TrainAdapterOptions,
+  work: (given: GivenSample) => Promise<T>,
+): Promise<T> {
+  const reference = options.target ?? realModel(ctx.definition);
   const named = options.source ?? ctx.definition.from;
   const fresh = lazyProvider(ctx, reference);
   const old = named === undefined ? undefined : lazyProvider(ctx, named);
@@ -36,21 +50,23 @@ export async function trainAdapter(ctx: MigrationContext, options: TrainAdapterO
     const newModel = embedder(() => fresh.get(), ctx);
     const oldModel = old && embedder(() => old.get(), ctx);
     const { sample, space, where } = await readSample(ctx, await newModel.model(), named, options);
-    return await trainSample(sample, {
-      ...options,
-      dir: options.dir ?? ctx.runtime.adapters.dir,
-      threads: ctx.runtime.threads,
+    return await work({
+      sample,
       where,
       old: space,
       fresh: async () => spaceOf(await newModel.model(), reference),
       models: { old: oldModel, fresh: newModel },
-      onProgress: ctx.onProgress,
-      signal: ctx.signal,
     });
   } finally {
     await fresh.close();
     await old?.close();
   }
+}
+
+/** Behind the provider `adapted` stands the model that is named; which provider makes it only a projection could say, and there is none yet. */
+function realModel(definition: MigrationDefinition): ModelReference & Pick<MigrationDefinition, 'revision'> {
+  const { provider, model } = definition;
+  return provider === 'adapted' ? { ...definition, provider: providerOf(model) } : definition;
 }
 
 async function readSample(

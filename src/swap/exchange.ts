@@ -26,6 +26,8 @@ export interface ExchangeOptions {
   readonly acceptPending?: number;
   /** Runs under the lock before anything is changed; a throw stops the exchange. */
   readonly guard?: (tx: Queryable) => Promise<void>;
+  /** Stands in the event of the swap beside the columns. */
+  readonly noted?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /**
@@ -61,13 +63,19 @@ export async function exchange(
     becomes: 'new',
     apply: (tx, now, present, { missing: left }) => {
       const newIndexes = options.newIndexes ?? present.newIndexes;
-      return applySwap(ctx, tx, { ...fresh, table: now, record: { ...present, newIndexes, hasGaps: left > 0 } });
+      const swapped = { ...fresh, table: now, record: { ...present, newIndexes, hasGaps: left > 0 } };
+      return applySwap(ctx, tx, swapped, options.noted);
     },
     refuse: (count, looks) => cannotCatchUp(table, record, { count, looks, notNull }),
   });
 }
 
-async function applySwap(ctx: MigrationContext, tx: Queryable, resolved: ResolvedMigration): Promise<void> {
+async function applySwap(
+  ctx: MigrationContext,
+  tx: Queryable,
+  resolved: ResolvedMigration,
+  noted: ExchangeOptions['noted'],
+): Promise<void> {
   const { record, table, target, extension } = resolved;
   const { stateSchema } = ctx.runtime;
   const old = oldVectorTarget(record, table, extension, stateSchema);
@@ -101,7 +109,7 @@ async function applySwap(ctx: MigrationContext, tx: Queryable, resolved: Resolve
     oldIndexes: indexes.oldIndexes,
     swappedAt: await readNow(tx),
   });
-  await recordEvent(tx, stateSchema, record.id, 'swapped', { column: record.column, keptColumn });
+  await recordEvent(tx, stateSchema, record.id, 'swapped', { column: record.column, keptColumn, ...noted });
   warnUnreplaced(ctx, record, indexes.unreplaced);
 }
 

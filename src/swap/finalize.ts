@@ -55,6 +55,11 @@ export async function finalizeSwap(
     await dropKept(ctx, tx, resolved, kept);
   });
   if (kept === undefined) return { dropped: undefined };
+  if (record.adaptedModelId !== null) {
+    const message =
+      'Rows that an adapter filled cannot be mapped again now: "reembed backfill --replace-adapted" embeds their texts.';
+    ctx.onProgress({ kind: 'notice', message });
+  }
   ctx.onProgress({
     kind: 'notice',
     message: `"${kept.column}" is dropped; its space comes back only with VACUUM FULL or a repack of ${table.schema}.${table.name}.`,

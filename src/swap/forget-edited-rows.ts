@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { BusyError, type Step } from '../errors.ts';
 import { plural } from '../plural.ts';
 import { quoteIdentifier } from '../sql/identifiers.ts';
-import { keyJsonSql, STALE_MODEL } from '../sql/pending.ts';
+import { adaptedSql, keyJsonSql, STALE_MODEL } from '../sql/pending.ts';
 import { tableSql, textHashSql, type VectorTarget } from '../sql/target.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import type { ResolvedMigration } from '../state/resolve.ts';
@@ -57,10 +57,15 @@ function editedRows(target: VectorTarget): Edited | undefined {
   const by = `t.${quoteIdentifier(model)}`;
   const another = `t.${quoteIdentifier(hash)} IS DISTINCT FROM ${textHashSql(target.text, 't')}`;
   return {
-    // The trigger may have marked it already; of a text that is NULL now the missing hash alone would tell nothing.
-    condition: `${by} IS NOT NULL AND (${by} = ${STALE_MODEL} OR ${another})`,
+    // The trigger may have marked it already; of a text that is NULL now the missing hash alone would tell nothing. A mark without a vector stays:
+    // it keeps an adapter from mapping an old vector that is of the former text.
+    condition: `t.${quoteIdentifier(target.column)} IS NOT NULL AND ${by} IS NOT NULL AND (${by} = ${STALE_MODEL} OR ${another})`,
     // The vector as well: a row whose text is blank now will never get another, and would be found by the text that it lost.
-    clear: [target.column, model, hash, at].map((name) => `${quoteIdentifier(name)} = NULL`).join(', '),
+    clear: [
+      ...[target.column, hash, at].map((name) => `${quoteIdentifier(name)} = NULL`),
+      // Whether the application has written another old vector since is not known: the text is embedded.
+      `${quoteIdentifier(model)} = CASE WHEN ${adaptedSql(target, 't')} THEN ${STALE_MODEL} END`,
+    ].join(', '),
   };
 }
 

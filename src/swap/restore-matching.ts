@@ -17,9 +17,10 @@ export interface MatchingOptions {
 
 /**
  * Takes vectors of this very model back from a backup, for rows whose text still has the hash of what was embedded; the same
- * guarded statement as the backfill's writes them. Nothing is taken from a backup of another table, key or type.
+ * guarded statement as the backfill's writes them. Nothing is taken from a backup of another table, key or type, and no adapter's vector: what
+ * it was mapped from may have changed since, and mapping it again costs next to nothing.
  *
- * @returns rows written; the backfill does the rest
+ * @returns rows written; the backfill does the rest. `leftOut` names adapters whose vectors stay in the backup
  * @throws IntegrityError `backup_damaged`, PreflightError `backup_missing`
  */
 export async function restoreMatching(
@@ -28,11 +29,12 @@ export async function restoreMatching(
   path: string,
   modelId: number,
   options: MatchingOptions = {},
-): Promise<{ readonly restored: number }> {
+): Promise<{ readonly restored: number; readonly leftOut: readonly string[] }> {
   const { target, extension } = resolved;
   const manifest = await verifyBackup(path);
   const models = await sameModels(ctx, manifest, modelId);
-  if (models.size === 0 || !fits(manifest, target)) return { restored: 0 };
+  const leftOut = adapterNames(manifest);
+  if (models.size === 0 || !fits(manifest, target)) return { restored: 0, leftOut };
   const sql = batchWriteSql(target, modelId, { fenced: options.fence !== undefined });
   const fence = options.fence === undefined ? [] : [options.fence.migrationId, options.fence.token];
   let restored = 0;
@@ -49,7 +51,7 @@ export async function restoreMatching(
     const { rowCount } = await ctx.db.query(sql, [...keys, hashes, Buffer.from(vectors.buffer), ...fence]);
     restored += rowCount;
   }
-  return { restored };
+  return { restored, leftOut };
 }
 
 /** Ids of the backup whose fingerprint is that of `modelId` here. */
@@ -59,6 +61,12 @@ async function sameModels(ctx: MigrationContext, manifest: BackupManifest, model
   const wanted = fingerprintHash(fingerprint);
   const same = Object.entries(manifest.models).filter(([, candidate]) => fingerprintHash(candidate) === wanted);
   return new Set(same.map(([id]) => Number(id)));
+}
+
+function adapterNames({ models }: BackupManifest): string[] {
+  return Object.values(models)
+    .filter(({ provider }) => provider === 'adapted')
+    .map(({ name }) => String(name));
 }
 
 function fits(manifest: BackupManifest, target: VectorTarget): boolean {

@@ -16,6 +16,7 @@ import type { BackupManifest, BackupRow } from './backup-format.ts';
 import { readBackupBatches, verifyBackup } from './read-backup.ts';
 import { addRestoredColumn } from './restore-column.ts';
 import { planRestore, type RestorePlan } from './restore-plan.ts';
+import { takeUpAdapters } from './restored-adapters.ts';
 
 export { restoreMatching } from './restore-matching.ts';
 
@@ -63,7 +64,10 @@ export async function restoreBackup(ctx: MigrationContext, options: RestoreOptio
   const plan = await planRestore(ctx, manifest, options.into);
   const dryRun = options.dryRun === true;
   if (plan.createsColumn && !dryRun) await addRestoredColumn(ctx, plan);
-  const counts = await writeRows(ctx, plan, manifest, options);
+  const models =
+    dryRun || plan.target.provenance === undefined ? new Map<number, number>() : await adoptModels(ctx, manifest);
+  const counts = await writeRows(ctx, plan, manifest, { ...options, models });
+  await takeUpAdapters(ctx, { record: plan.record, column: plan.target.column, modelIds: models.values() });
   const result: RestoreResult = {
     path: options.path,
     table: `${plan.target.schema}.${plan.target.table}`,
@@ -92,14 +96,13 @@ async function writeRows(
   ctx: MigrationContext,
   plan: RestorePlan,
   manifest: BackupManifest,
-  options: RestoreOptions,
+  options: RestoreOptions & { readonly models: ReadonlyMap<number, number> },
 ): Promise<Counts> {
   const { target } = plan;
   const dryRun = options.dryRun === true;
   const sql = restoreBatchSql(target, { dryRun, includeEdited: options.includeEdited === true });
   const elementOid = await readTypeOid(ctx.db, target);
-  const models =
-    dryRun || target.provenance === undefined ? new Map<number, number>() : await adoptModels(ctx, manifest);
+  const { models } = options;
   const totals: Counts = { found: 0, edited: 0, written: 0 };
   const started = Date.now();
   let done = 0;

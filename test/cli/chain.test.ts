@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { startEmbedded } from '../../src/db/embedded.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/test-database.ts';
-import { ROOT, runCli } from './run-cli.ts';
+import { MIGRATIONS, ROOT, runCli } from './run-cli.ts';
 
 const ROWS = 40;
 
@@ -67,8 +67,6 @@ async function json(...args: string[]): Promise<Record<string, unknown>> {
   return JSON.parse(await reembed(...args, '--json')) as Record<string, unknown>;
 }
 
-const FILES = ['005_add_embedding_384.ts', '006_backfill_embedding_384.ts', '007_swap_embedding.ts'];
-
 describe('one migration from the command line', () => {
   test('plan and doctor look without touching', async () => {
     const plan = await json('plan');
@@ -103,11 +101,11 @@ describe('one migration from the command line', () => {
   test('up --to 005 runs that one, in the ledger that npx knex reads', async () => {
     expect(await json('up', '--to', '005')).toEqual({
       direction: 'up',
-      migrations: [{ name: FILES[0], outcome: 'done' }],
+      migrations: [{ name: MIGRATIONS[0], outcome: 'done' }],
     });
     expect(await reembed('up', '--to', '005')).toBe('Nothing to do: no migration is pending.\n');
     const ledger = await onDatabase((query) => query('SELECT name FROM knex_migrations ORDER BY id'));
-    expect(ledger).toEqual([{ name: FILES[0] }]);
+    expect(ledger).toEqual([{ name: MIGRATIONS[0] }]);
     expect(await json('status')).toMatchObject({ phase: 'expanded', rows: { done: 0, pending: ROWS } });
   });
 
@@ -131,7 +129,7 @@ describe('one migration from the command line', () => {
 
   test('up runs what is left', async () => {
     const { migrations } = await json('up');
-    expect(migrations).toEqual(FILES.slice(1).map((name) => ({ name, outcome: 'done' })));
+    expect(migrations).toEqual(MIGRATIONS.slice(1).map((name) => ({ name, outcome: 'done' })));
     const status = await json('status');
     expect(status).toMatchObject({ phase: 'swapped', active: 'new', column: 'embedding', keptColumn: 'embedding_old' });
     expect(status.indexes).toContainEqual(
@@ -188,9 +186,9 @@ describe('one migration from the command line', () => {
   });
 
   test('down undoes the last, and --to all down to one', async () => {
-    expect(await json('down')).toEqual({ direction: 'down', migrations: [{ name: FILES[2], outcome: 'done' }] });
+    expect(await json('down')).toEqual({ direction: 'down', migrations: [{ name: MIGRATIONS[2], outcome: 'done' }] });
     const { migrations } = await json('down', '--to', 'add_embedding_384');
-    expect(migrations).toEqual([1, 0].map((at) => ({ name: FILES[at], outcome: 'done' })));
+    expect(migrations).toEqual([1, 0].map((at) => ({ name: MIGRATIONS[at], outcome: 'done' })));
     expect(await json('status')).toMatchObject({ phase: 'none', active: 'old' });
     expect(await reembed('down')).toBe('Nothing to do: no migration is completed.\n');
     const columns = await onDatabase((query) =>
@@ -218,7 +216,7 @@ describe('one migration from the command line', () => {
 test('an unknown migration is told with those that there are', async () => {
   const { code, stderr } = await runCli(['up', '--to', '099'], { env });
   expect(code).toBe(2);
-  expect(stderr).toContain(`No migration is named "099"; there are ${FILES.join(', ')}.`);
+  expect(stderr).toContain(`No migration is named "099"; there are ${MIGRATIONS.join(', ')}.`);
 });
 
 test('a failed migration leaves a report of the whole chain', async () => {
@@ -230,9 +228,9 @@ test('a failed migration leaves a report of the whole chain', async () => {
   expect(JSON.parse(stdout)).toMatchObject({
     error: { code: 'table_missing' },
     migrations: [
-      { name: FILES[0], outcome: 'failed' },
-      { name: FILES[1], outcome: 'not run' },
-      { name: FILES[2], outcome: 'not run' },
+      { name: MIGRATIONS[0], outcome: 'failed' },
+      { name: MIGRATIONS[1], outcome: 'not run' },
+      { name: MIGRATIONS[2], outcome: 'not run' },
     ],
   });
 });

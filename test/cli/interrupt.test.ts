@@ -2,10 +2,11 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { startEmbedded } from '../../src/db/embedded.ts';
-import { BINARY, cliEnvironment, FAST_START, ROOT, runCli } from './run-cli.ts';
+import { createDataDirectory } from '../helpers/test-database.ts';
+import { BINARY, cliEnvironment, FAST_START, runCli } from './run-cli.ts';
 
 const ROWS = 6_000;
 
@@ -21,7 +22,9 @@ beforeAll(async () => {
     REEMBED_CONCURRENCY: '1',
     EMBEDDING_MODEL: 'hash/384',
   };
-  const server = await startEmbedded({ dataDir: env.REEMBED_DATA_DIR ?? '' });
+  const dataDir = join(directory, 'data');
+  await createDataDirectory(dataDir);
+  const server = await startEmbedded({ dataDir });
   const db = openDatabase(server.settings);
   await db.query('CREATE TABLE segments (id bigserial PRIMARY KEY, text text, embedding vector(16))');
   await db.query(`INSERT INTO segments (text) SELECT 'passage ' || i FROM generate_series(1, ${ROWS}) i`);
@@ -33,7 +36,10 @@ afterAll(() => rm(directory, { recursive: true }));
 
 /** Sends a signal as soon as rows are being written. */
 function interrupt(args: readonly string[], signal: NodeJS.Signals): Promise<{ code: number | null; stderr: string }> {
-  const child = spawn(process.execPath, [...FAST_START, BINARY, ...args], { cwd: ROOT, env: cliEnvironment(env) });
+  const child = spawn(process.execPath, [...FAST_START, BINARY, ...args], {
+    cwd: inject('cliProject'),
+    env: cliEnvironment(env),
+  });
   let stderr = '';
   child.stderr.on('data', (chunk: Buffer) => {
     const before = stderr;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openDatabase } from '../../src/db/database.ts';
 import { startEmbedded } from '../../src/db/embedded.ts';
+import { createDataDirectory } from '../helpers/test-database.ts';
 import { type CliRun, cliEnvironment, ROOT } from './run-cli.ts';
 
 /** A command that has not ended by then is one that never does. */
@@ -16,6 +17,7 @@ let dataDir: string;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'reembed-npx-'));
   dataDir = join(directory, 'data');
+  await createDataDirectory(dataDir);
   const embedded = await startEmbedded({ dataDir });
   const db = openDatabase(embedded.settings);
   await db.query('CREATE TABLE segments (id bigserial PRIMARY KEY, text text, embedding vector(16))');

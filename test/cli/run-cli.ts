@@ -1,12 +1,18 @@
 import { spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inject } from 'vitest';
 
 export const ROOT = join(import.meta.dirname, '../..');
 /** As a clone has it: the sources, compiled anew with every start. */
 export const SOURCE_BINARY = join(ROOT, 'bin/reembed.mjs');
 /** As the package has it where the gate has just built it, which starts with two thirds of the CPU. */
 export const BINARY = process.env.REEMBED_TEST_BUILT === '1' ? join(ROOT, 'dist/esm/cli/main.js') : SOURCE_BINARY;
+
+/** The migrations of the project that commands run in, as knex's ledger names them. */
+export const MIGRATIONS = ['005_add_embedding_384', '006_backfill_embedding_384', '007_swap_embedding'].map(
+  (name) => `${name}.${inject('cliProject') === ROOT ? 'ts' : 'mjs'}`,
+);
 
 export interface CliRun {
   readonly code: number | null;
@@ -36,7 +42,7 @@ export function cliEnvironment(env: CliOptions['env'] = {}): NodeJS.ProcessEnv {
 /** Runs the real binary to its end. */
 export function runCli(
   args: readonly string[],
-  { cwd = ROOT, env = {}, binary = BINARY }: CliOptions = {},
+  { cwd = inject('cliProject'), env = {}, binary = BINARY }: CliOptions = {},
 ): Promise<CliRun> {
   const child = spawn(process.execPath, [...FAST_START, binary, ...args], { cwd, env: cliEnvironment(env) });
   return new Promise((resolve, reject) => {

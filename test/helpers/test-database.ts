@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { vector } from '@electric-sql/pglite-pgvector';
 import pg from 'pg';
 import { inject } from 'vitest';
-import { startEmbedded } from '../../src/db/embedded.ts';
 import type { ConnectionSettings } from '../../src/db/types.ts';
+import { serveEmbedded } from './embedded-pool.ts';
 
 /** A database with pgvector that belongs to one test file; the connection is a superuser's. */
 export interface TestDatabase {
@@ -54,17 +55,33 @@ async function createOnServer(url: string, template: string): Promise<TestDataba
   };
 }
 
-/** The embedded counterpart of `createTemplate`: a cluster with pgvector, as a file. */
-export async function createEmbeddedTemplate(path: string): Promise<void> {
-  const db = await PGlite.create({ extensions: { vector } });
+/** In the template's directory: a cluster as PGlite's `dumpDataDir` gives it. */
+const TAR = 'cluster.tar';
+/** In the template's directory: the same cluster as `startEmbedded` has it in its data directory. */
+const DATA_DIRECTORY = 'data';
+
+/** The embedded counterpart of `createTemplate`: a cluster with pgvector, to be had in memory and on disk. */
+export async function createEmbeddedTemplate(directory: string): Promise<void> {
+  const cluster = join(directory, DATA_DIRECTORY, 'postgres');
+  await mkdir(dirname(cluster));
+  const db = await PGlite.create({ dataDir: cluster, extensions: { vector } });
   await db.exec('CREATE EXTENSION vector');
   const dump = await db.dumpDataDir('none');
-  await writeFile(path, Buffer.from(await dump.arrayBuffer()));
+  await writeFile(join(directory, TAR), Buffer.from(await dump.arrayBuffer()));
   await db.close();
 }
 
+/**
+ * Makes a data directory with an empty database, for `startEmbedded` in this process or another, which would take five
+ * seconds of CPU to make it. Where the tests run on a server that is left to it.
+ */
+export async function createDataDirectory(dataDir: string): Promise<void> {
+  if (inject('postgresUrl') !== null) return;
+  await cp(join(inject('postgresTemplate'), DATA_DIRECTORY), dataDir, { recursive: true });
+}
+
 async function createEmbedded(template: string): Promise<TestDatabase> {
-  const server = await startEmbedded({ template: new Blob([await readFile(template)]) });
+  const server = await serveEmbedded(join(template, TAR));
   const { host = '', port = 5432 } = server.settings;
   return {
     url: `postgresql://postgres@${encodeURIComponent(host)}:${port}/postgres`,

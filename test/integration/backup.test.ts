@@ -170,8 +170,11 @@ describe('rows that changed since the backup', () => {
     await chain.db.query('UPDATE segments SET embedding_384 = NULL');
     await chain.db.query("UPDATE segments SET text = text || ' edited' WHERE id <= 4");
     const resolved = await resolveMigration(ctx);
-    expect(await restoreMatching(ctx, resolved, saved.path, resolved.record.modelId ?? 0)).toEqual({ restored: 56 });
+    expect(await restoreMatching(ctx, resolved, saved.path, resolved.record.modelId ?? 0)).toEqual({
+      restored: 56,
+      leftOut: [],
+    });
     expect(await staleKeys(chain.db, 'embedding_384')).toEqual(['1', '2', '3', '4']);
-    expect(await restoreMatching(ctx, resolved, saved.path, 999)).toEqual({ restored: 0 });
+    expect(await restoreMatching(ctx, resolved, saved.path, 999)).toEqual({ restored: 0, leftOut: [] });
   });
 });

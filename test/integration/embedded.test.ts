@@ -9,6 +9,7 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { startEmbedded } from '../../src/db/embedded.ts';
 import type { EmbeddedServer } from '../../src/db/types.ts';
+import { createDataDirectory } from '../helpers/test-database.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'reembed-embedded-test-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -138,9 +139,16 @@ describe('connections to the embedded database', () => {
   });
 });
 
+/** A data directory in which a database has been made before. */
+async function ready(name: string): Promise<string> {
+  const dataDir = join(root, name);
+  await createDataDirectory(dataDir);
+  return dataDir;
+}
+
 describe('the data directory', () => {
   test('rows are there after stop and start, and the lock is gone in between', async () => {
-    const dataDir = join(root, 'again');
+    const dataDir = await ready('again');
     const first = await startEmbedded({ dataDir });
     const one = await connect(first);
     await one.query('CREATE TABLE kept AS SELECT 42 AS n');
@@ -155,7 +163,7 @@ describe('the data directory', () => {
   });
 
   test('two starts in one process share the server until the last stop', async () => {
-    const dataDir = join(root, 'shared');
+    const dataDir = await ready('shared');
     const [first, second] = await Promise.all([startEmbedded({ dataDir }), startEmbedded({ dataDir })]);
     expect(second.settings).toEqual(first.settings);
     await first.stop();
@@ -169,7 +177,7 @@ describe('the data directory', () => {
   });
 
   test('a second process is refused with the id of the first', async () => {
-    const dataDir = join(root, 'busy');
+    const dataDir = await ready('busy');
     const child = startChild(dataDir);
     await firstLine(child);
     await expect(startEmbedded({ dataDir })).rejects.toMatchObject({
@@ -181,7 +189,7 @@ describe('the data directory', () => {
   });
 
   test('kill -9 at random moments loses no committed row and the next start works', async () => {
-    const dataDir = join(root, 'killed');
+    const dataDir = await ready('killed');
     let committed = 0;
     for (let kill = 0; kill < 4; kill += 1) {
       const child = startChild(dataDir);
@@ -219,7 +227,7 @@ describe('the data directory', () => {
   });
 
   test('the server keeps no process alive and cleans up behind it', async () => {
-    const dataDir = join(root, 'exits');
+    const dataDir = await ready('exits');
     const child = startChild(dataDir, 'once');
     const [code] = await once(child, 'exit');
     expect(code).toBe(0);
@@ -237,7 +245,7 @@ describe('the data directory', () => {
   });
 
   test('a damaged database is named, with what to do, and the lock is given back', async () => {
-    const dataDir = join(root, 'damaged');
+    const dataDir = await ready('damaged');
     await (await startEmbedded({ dataDir })).stop();
     truncateSync(join(dataDir, 'postgres/global/pg_control'), 100);
     await expect(startEmbedded({ dataDir })).rejects.toMatchObject({

@@ -8,21 +8,27 @@ import { createConsumer, packTarball, runThere } from './consumer.ts';
 
 const ROWS = 40;
 let tarball: string;
-let server: EmbeddedServer;
+let server: EmbeddedServer | undefined;
 let client: pg.Client;
 let url: string;
 
 beforeAll(async () => {
   tarball = packTarball();
 });
-afterAll(() => rmSync(dirname(tarball), { recursive: true, force: true }));
+afterAll(async () => {
+  await server?.stop();
+  rmSync(dirname(tarball), { recursive: true, force: true });
+});
 
+/** One server for all projects, without anything of the one before. */
 async function freshDatabase(): Promise<void> {
-  server = await startEmbedded();
+  server ??= await startEmbedded();
   const { host = '', port = 5432 } = server.settings;
   url = `postgresql://postgres@${encodeURIComponent(host)}:${port}/postgres`;
   client = new pg.Client({ connectionString: url });
   await client.connect();
+  await client.query('DROP TABLE IF EXISTS articles, knex_migrations, knex_migrations_lock');
+  await client.query('DROP SCHEMA IF EXISTS reembed CASCADE');
 }
 
 async function typeOfEmbedding(): Promise<unknown> {
@@ -60,7 +66,6 @@ describe('an ESM project with the installed tarball', () => {
   });
   afterAll(async () => {
     await client.end();
-    await server.stop();
     rmSync(directory, { recursive: true, force: true });
   });
 
@@ -127,7 +132,6 @@ describe('a CommonJS project with the installed tarball', () => {
   });
   afterAll(async () => {
     await client.end();
-    await server.stop();
     rmSync(directory, { recursive: true, force: true });
   });
 

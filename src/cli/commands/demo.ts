@@ -23,7 +23,8 @@ export const demo = defineCommand({
         describe: "Where the demo's own database lives",
         defaultDescription: '.reembed/demo',
       })
-      .option('permute', { type: 'string', requiresArg: true, hidden: true, coerce: wholeNumber('permute', 1) }),
+      .option('permute', { type: 'string', requiresArg: true, hidden: true, coerce: wholeNumber('permute', 1) })
+      .option('passages', { type: 'string', requiresArg: true, hidden: true, coerce: wholeNumber('passages', 1) }),
   run: async (flags, cli) => {
     const { demoEnvironment, runDemo } = await import('../demo/run-demo.ts');
     const { output, cwd, signal } = cli;
@@ -37,6 +38,7 @@ export const demo = defineCommand({
       directory,
       queries: QUERIES,
       permute: flags.permute,
+      limit: flags.passages,
       signal,
       onStage: (stage) => tell(stageText(stage, style)),
       onMessage: (message) => output.note(`knex: ${message}`),

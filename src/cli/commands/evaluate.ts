@@ -16,11 +16,11 @@ export const evaluate = defineCommand({
       return reportAgreement(flags, cli);
     }
     const { evaluate: evaluateMigration } = await import('../../steps/evaluate.ts');
-    const { k, sample, seed, tolerance, minGain, rerank } = flags;
+    const { k, sample, seed, tolerance, minGain, rerank, adapter, judgeAdapter } = flags;
     const checks = flags.checks && { pairs: flags.pairs, pairLimit: flags.pairLimit, thresholds: flags.threshold };
     const queries = querySource(flags);
     const result = await withMigration(flags, cli, (ctx) =>
-      evaluateMigration(ctx, { queries, k, sample, seed, tolerance, minGain, rerank, checks }),
+      evaluateMigration(ctx, { queries, k, sample, seed, tolerance, minGain, rerank, adapter, judgeAdapter, checks }),
     );
     const { evaluationText } = await import('../../reports/evaluation-report.ts');
     // First what was found: a file that cannot be written must not take it along.

@@ -2,8 +2,8 @@ import type { Reranker } from '../../providers/reranker.ts';
 import type { LazyEncoder, SearchAnswer, SearchMode } from '../../search/client/types.ts';
 import type { SearchResult } from '../../search/search.ts';
 import type { MigrationContext } from '../../state/context.ts';
-import type { LazyProvider } from '../../steps/provider.ts';
 import { defineCommand, migrationFlags } from '../command.ts';
+import { type OpenProvider, type SearchProviders, withProviders } from '../search-providers.ts';
 import { shorten } from '../text.ts';
 import { wholeNumber } from '../whole-number.ts';
 import { withMigration } from '../with-migration.ts';
@@ -38,6 +38,11 @@ export const search = defineCommand({
         describe: 'Whose column alone',
         defaultDescription: 'active',
       } as const)
+      .option('adapter', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'Queries of the other model, mapped to the searched vectors by this projection; auto: the best',
+      })
       .option('exact', { type: 'boolean', default: false, describe: 'Compare with every vector, without the index' })
       .conflicts({ mode: 'side' })
       .check(({ exact, ...flags }) => {
@@ -46,14 +51,15 @@ export const search = defineCommand({
         return true;
       }),
   run: async (flags, cli) => {
-    const { query, side = 'active', exact } = flags;
+    const { query, exact } = flags;
     const isClient = CLIENT_FLAGS.some((name) => flags[name] !== undefined);
     const [result, text] = await withMigration(flags, cli, (ctx) =>
-      withProviders(ctx, async (providers): Promise<readonly [object, string]> => {
+      withProviders(ctx, flags, async (providers): Promise<readonly [object, string]> => {
+        const side = flags.side ?? providers.adapted ?? 'active';
         if (!isClient) {
           const { searchTable } = await import('../../search/search.ts');
-          const [created, old] = [providers.new, providers.old];
-          const open = { new: () => created.get(), old: old && (() => old.get()) };
+          const { new: created, old } = providers;
+          const open = { new: created, old };
           const found = await searchTable(ctx, { query, limit: flags.limit ?? 10, side, exact, providers: open });
           return [found, describe(found)];
         }
@@ -67,24 +73,6 @@ export const search = defineCommand({
   },
 });
 
-interface Providers {
-  readonly new: LazyProvider;
-  readonly old: LazyProvider | undefined;
-}
-
-async function withProviders<T>(ctx: MigrationContext, work: (providers: Providers) => Promise<T>): Promise<T> {
-  const { lazyProvider } = await import('../../steps/provider.ts');
-  const { definition } = ctx;
-  const created = lazyProvider(ctx, definition);
-  const old = definition.from === undefined ? undefined : lazyProvider(ctx, definition.from);
-  try {
-    return await work({ new: created, old });
-  } finally {
-    await created.close();
-    await old?.close();
-  }
-}
-
 interface ClientQuery {
   readonly query: string;
   readonly limit: number | undefined;
@@ -96,7 +84,7 @@ interface ClientQuery {
 
 async function askClient(
   ctx: MigrationContext,
-  providers: Providers,
+  providers: SearchProviders,
   { query, limit, mode, key, where, rerank }: ClientQuery,
 ): Promise<SearchAnswer> {
   const { createSearch } = await import('../../search/client/create-search.ts');
@@ -105,7 +93,7 @@ async function askClient(
     const client = createSearch(ctx.db, {
       migration: ctx.definition,
       stateSchema: ctx.runtime.stateSchema,
-      encoders: { old: providers.old && lazyEncoder(providers.old), new: lazyEncoder(providers.new) },
+      encoders: { old: providers.old && lazyEncoder(providers.old), new: providers.new && lazyEncoder(providers.new) },
       reranker,
       rerank: ctx.runtime.reranking,
     });
@@ -122,10 +110,10 @@ async function openRerankerOf({ runtime }: MigrationContext): Promise<Reranker> 
   return openReranker(rerankerSettings(runtime));
 }
 
-function lazyEncoder(provider: LazyProvider): LazyEncoder {
+function lazyEncoder(open: OpenProvider): LazyEncoder {
   return {
     async open() {
-      const opened = await provider.get();
+      const opened = await open();
       return {
         model: opened.model,
         encodeTexts: async (texts, options) => (await opened.embed(texts, options)).vectors,

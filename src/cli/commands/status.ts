@@ -1,3 +1,4 @@
+import { adapterText } from '../../inspect/adapted-text.ts';
 import type { Status } from '../../inspect/status.ts';
 import { plural } from '../../plural.ts';
 import { durationText } from '../../reports/progress-text.ts';
@@ -37,6 +38,7 @@ function describe(found: Status): string {
       'Without old',
       `${count(found.missingOld, 'row')} ${plural(found.missingOld, 'has', 'have')} no old vector`,
     ]);
+  if (found.adapted !== null && found.adapted.rows > 0) lines.push(['Adapted', adaptedText(found.adapted)]);
   if (found.stale !== null && found.stale > 0)
     lines.push(['Stale', `${count(found.stale, 'row')} served with the vector of a former text`]);
   if (found.sync !== null) lines.push(['Sync', syncText(found.sync)]);
@@ -67,6 +69,13 @@ function indexText({ name, kind, valid, column, tuned }: Status['indexes'][numbe
       ? ''
       : `, ${setting} ${tuned.setting}: recall@${tuned.k} ${tuned.recall.toFixed(3)} over ${count(tuned.rows, 'row')}${tuned.grown ? '; the table has grown much since: run "reembed tune" again' : ''}`;
   return `${name} (${kind}) on ${column}${valid ? '' : ', INVALID'}${measured}`;
+}
+
+function adaptedText(adapted: NonNullable<Status['adapted']>): string {
+  const { rows, withoutText } = adapted;
+  const lost = withoutText === 0 ? '' : `, ${number(withoutText)} of them without a text`;
+  const next = withoutText < rows ? '; "reembed backfill --replace-adapted" embeds their texts' : '';
+  return `${count(rows, 'row')}${lost}, by ${adapterText(adapted)}${next}`;
 }
 
 function syncText({ holder, ageSeconds, alive, pending, missingOld, listening, problem }: NonNullable<Status['sync']>) {

@@ -1,7 +1,9 @@
+import { adapterText } from '../../inspect/adapted-text.ts';
 import type { DependentsReport } from '../../inspect/list-dependents.ts';
 import type { CutOverResult } from '../../steps/cut-over.ts';
 import { type Cli, defineCommand, type ExitCode, type MigrationFlags, migrationFlags } from '../command.ts';
 import { recreateViewsFlag, recreatingViews } from '../recreate-views-flag.ts';
+import { count } from '../text.ts';
 import { withMigration } from '../with-migration.ts';
 
 const PARTS = ['both', 'before', 'after'] as const;
@@ -40,10 +42,14 @@ function bothParts({ table, column, dependents, before, after }: DependentsRepor
   return [`-- Before the swap:`, before, `-- The swap. After it:`, after].join('\n');
 }
 
-function describe({ changed, column, keptColumn, indexes, lockedMs }: CutOverResult): string {
+function describe({ changed, column, keptColumn, indexes, lockedMs, adapted }: CutOverResult): string {
   if (!changed) return `Nothing to do: ${column} holds the new vectors.`;
   const lines = [`${column} holds the new vectors; the exchange held its lock for ${Math.round(lockedMs ?? 0)} ms.`];
   for (const { name, kind } of indexes) lines.push(`Index ${name} (${kind}) is built on them.`);
+  if (adapted !== null)
+    lines.push(
+      `${count(adapted.rows, 'row holds', 'rows hold')} the vectors of ${adapterText(adapted)}: "reembed backfill --replace-adapted" embeds their texts.`,
+    );
   if (keptColumn !== null) lines.push(`The old ones are kept as ${keptColumn}: "reembed rollback" goes back to them.`);
   return lines.join('\n');
 }

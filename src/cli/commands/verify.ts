@@ -5,7 +5,7 @@ import { columns } from '../text.ts';
 import { wholeNumber } from '../whole-number.ts';
 import { withMigration } from '../with-migration.ts';
 
-/** `reembed verify`: recounts and recomputes what the migration promises. 3 when the model could not be asked. */
+/** `reembed verify`: recounts and recomputes what the migration promises. 3 when the model could not be asked, or an adapter. */
 export const verify = defineCommand({
   usage: 'verify',
   describe: 'Recount, and embed rows again to compare',
@@ -39,7 +39,8 @@ export const verify = defineCommand({
         }
       });
       cli.output.result(report, describe(report));
-      return report.ok ? 0 : 1;
+      if (report.ok) return 0;
+      return report.checks.some((check) => !check.ok && check.unknown !== true) ? 1 : 3;
     } catch (error) {
       if (!(error instanceof ModelError || error instanceof ProviderError)) throw error;
       cli.output.failure(error);
@@ -49,11 +50,18 @@ export const verify = defineCommand({
 });
 
 function describe(report: VerifyReport): string {
-  const lines = report.checks.map(({ name, ok, detail }): [string, string] => [
-    `${ok ? 'ok  ' : 'FAIL'}  ${name}`,
+  const lines = report.checks.map(({ name, ok, unknown, detail }): [string, string] => [
+    `${ok ? 'ok  ' : unknown === true ? '?   ' : 'FAIL'}  ${name}`,
     detail,
   ]);
-  const failed = report.checks.filter((check) => !check.ok).length;
-  const verdict = failed === 0 ? 'Verified' : `${failed} of ${report.checks.length} checks failed`;
+  const open = report.checks.filter((check) => check.unknown === true).length;
+  const failed = report.checks.filter((check) => !check.ok).length - open;
+  const all = report.checks.length;
+  const verdict =
+    failed > 0
+      ? `${failed} of ${all} checks failed`
+      : open > 0
+        ? `${open} of ${all} checks could not be made`
+        : 'Verified';
   return `${columns(lines)}\n${verdict}: ${report.table}.${report.column}, migration ${report.migration}, seed ${report.seed}.`;
 }

@@ -26,6 +26,8 @@ export interface DemoOptions {
   readonly queries: readonly string[];
   /** Seed with which all vectors are dealt out to other rows, before and after: whatever is measured must collapse. */
   readonly permute: number | undefined;
+  /** Only so many passages, from the first; all when undefined. */
+  readonly limit: number | undefined;
   readonly signal: AbortSignal;
   readonly onStage: (stage: DemoStage) => void;
   /** knex's own messages. */
@@ -86,7 +88,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     const old = await createProvider({ provider: 'file', model: files.vectors, dimensions: OLD_DIMENSIONS });
     try {
       const providers = { old: async () => old, new: () => fresh.get() };
-      const passages = await readPassages(files.passages);
+      const passages = (await readPassages(files.passages)).slice(0, options.limit);
       await loadTable(ctx, options, passages, old);
       throwIfStopped(ctx, 'inspect');
       const before = await takeSnapshot(ctx, options.queries, passages, providers);

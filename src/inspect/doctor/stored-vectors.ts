@@ -91,8 +91,9 @@ function vectorFindings(examined: Examined, looked: LookedAt, measured: Measured
       finding('mixed_dimensions', `The vectors in ${name} have different dimensions: ${sizes} (${scope}).`, fix),
     );
   }
-  if (measured.models.length > 1) {
-    const models = measured.models.length;
+  // What its own adapter mapped is meant to stand among the model's vectors.
+  const models = measured.models.filter((id) => side === 'old' || id !== record?.adaptedModelId).length;
+  if (models > 1) {
     findings.push(
       warningFinding('mixed_models', `The vectors in ${name} were made by ${models} different models (${scope}).`, fix),
     );

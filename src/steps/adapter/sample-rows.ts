@@ -1,4 +1,3 @@
-import { count, number } from '../../amounts.ts';
 import type { Queryable } from '../../db/types.ts';
 import { AdapterError } from '../../errors.ts';
 import { keyId } from '../../evaluate/queries/types.ts';
@@ -11,6 +10,7 @@ import { countPagesSql } from '../../sql/relation-size.ts';
 import { tableSql } from '../../sql/target.ts';
 import { type MigrationContext, throwIfStopped } from '../../state/context.ts';
 import { decodeVector } from '../../vector/binary.ts';
+import { shuffled } from './split.ts';
 import type { SampledText } from './types.ts';
 
 /** A row as it was read: whose the old vector is, where the column says it. */
@@ -54,11 +54,23 @@ export async function sampleRows(
     const { schema, table, key } = old.target;
     if (key.length === 0) throw withoutKey(`${schema}.${table}`);
     const column = { target: old.target, modelId: 0 };
-    const drawn = await drawKeys(ctx, column, options);
     const columns = { old: column, fresh: options.fresh, item: options.item };
-    const rows = await readRows(ctx, columns, [...options.keys, ...drawn], old.active);
-    return { old, rows: distinct(rows).slice(0, options.keys.length + options.wanted) };
+    const rows = await readRows(ctx, columns, await chooseKeys(ctx, column, options), old.active);
+    return { old, rows: distinct(rows) };
   });
+}
+
+/** The given keys, and beside them as many others as are wanted: drawn in excess, since the given ones may be drawn, too. */
+async function chooseKeys(
+  ctx: MigrationContext,
+  column: ComparedColumn,
+  { wanted, seed, keys }: RowsToRead,
+): Promise<(readonly string[])[]> {
+  const drawn = await drawKeys(ctx, column, { wanted: wanted + keys.length, seed });
+  const given = new Set(keys.map(keyId));
+  const others = drawn.filter((key) => !given.has(keyId(key)));
+  // What is too much goes by lot: in their order it would be the table's end.
+  return [...keys, ...(others.length > wanted ? shuffled(others, seed).slice(0, wanted) : others)];
 }
 
 async function drawKeys(
@@ -133,11 +145,6 @@ function distinct(rows: readonly SampledRow[]): SampledRow[] {
     seen.add(text);
     return true;
   });
-}
-
-/** What is said of a sample that came out small. */
-export function rowsFound(where: string, found: number, wanted: number): string {
-  return `${where} has ${count(found, 'row')} with a text and an old vector, each text counted once; ${number(wanted)} were wanted.`;
 }
 
 function withoutKey(table: string): AdapterError {

@@ -55,7 +55,7 @@ function tooFew(found: number, where: string): AdapterError {
   const least = LEAST.training + LEAST.holdout;
   return new AdapterError(
     'too_few_rows',
-    `${where} ${found === 1 ? 'has' : 'have'} ${count(found, 'different text')} with a vector to learn from, at least ${number(least)} are expected: ${LEAST.training} to learn from and ${LEAST.holdout} to measure on.`,
+    `${where} has ${count(found, 'different text')} with a vector to learn from, at least ${number(least)} are expected: ${LEAST.training} to learn from and ${LEAST.holdout} to measure on.`,
     {
       step: 'adapter',
       hint: 'With so few rows embed the texts themselves: "reembed backfill". Or learn from other texts of the same kind with --text-file.',

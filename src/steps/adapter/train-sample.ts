@@ -7,15 +7,20 @@ import { partSizes, wantedSizes } from './sizes.ts';
 import { type Models, makeTrainingData } from './training-data.ts';
 import type { Sample, TrainChoices, TrainedAdapter } from './types.ts';
 
-export interface TrainSampleOptions extends TrainChoices {
-  readonly dir: string;
-  readonly threads: number | undefined;
+/** Texts, and the models that make vectors of them. */
+export interface GivenSample {
+  readonly sample: Sample;
   /** Where the texts are, as a sentence begins with it. */
   readonly where: string;
   readonly old: ProjectionSpace;
   /** The new model's space is known when it is opened. */
   readonly fresh: () => Promise<ProjectionSpace>;
   readonly models: Models;
+}
+
+export interface TrainSampleOptions extends TrainChoices, Omit<GivenSample, 'sample'> {
+  readonly dir: string;
+  readonly threads: number | undefined;
   readonly onProgress: OnProgress;
   readonly signal: AbortSignal | undefined;
 }

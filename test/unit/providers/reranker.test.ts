@@ -4,11 +4,11 @@ import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type RandomModelOptions, writeRandomModel } from '../../../scripts/make-random-model.ts';
 import { loadRuntimeSettings } from '../../../src/config/runtime.ts';
 import { openLocalModel } from '../../../src/models/local-model.ts';
-import { EmbeddingsService } from '../../../src/providers/embeddings-service.ts';
 import { openReranker } from '../../../src/providers/open-reranker.ts';
 import type { Reranker } from '../../../src/providers/reranker.ts';
 import { rerankerSettings } from '../../../src/providers/reranker-settings.ts';
 import { rerankHits } from '../../../src/search/rerank.ts';
+import { EmbeddingsService } from '../../../src/service/embeddings-service.ts';
 import { TINY_FIXTURE, writeTinyCrossEncoder } from '../../helpers/tiny-cross-encoder.ts';
 import { temporaryDirectory } from '../models/temporary-directory.ts';
 

@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest';
 import type { DoctorReport } from '../../../src/inspect/doctor.ts';
-import { errorFinding, warningFinding } from '../../../src/inspect/finding.ts';
+import { errorFinding, noteFinding, warningFinding } from '../../../src/inspect/finding.ts';
 import { doctorText } from '../../../src/reports/doctor-text.ts';
 
 const SOUND: DoctorReport = {
   migration: 'segments-hash',
   ok: true,
   findings: [],
+  notes: [],
   checks: [
     { name: 'server', result: 'ok', detail: 'Postgres 15' },
     { name: 'disk space', result: 'unknown', detail: 'the server does not run on this machine' },
@@ -39,6 +40,13 @@ unknown  disk space: the server does not run on this machine
 ok       server
 
 segments-hash is not sound: 1 error, 1 warning, 1 unknown (Postgres 15.20, pgvector 0.8.7, seed 7).`);
+});
+
+test('what is offered is told, and counts as nothing wrong', () => {
+  const notes = [noteFinding('projection_missing', 'No pre-trained projection found for 1024D → 1536D.', 'Train one.')];
+  const text = doctorText({ ...SOUND, notes }, { width: 100, verbose: false });
+  expect(text).toContain('note     No pre-trained projection found for 1024D → 1536D.\n');
+  expect(text).toContain('Nothing stands in the way of segments-hash: 1 unknown (');
 });
 
 test('with --verbose every check tells what it saw', () => {

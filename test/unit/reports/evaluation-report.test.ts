@@ -56,7 +56,7 @@ function result(changes: Partial<EvaluationResult> = {}): EvaluationResult {
       unknownKeys: 2,
       ambiguous: 0,
     },
-    rows: { total: 1000, sides: [1000, 600], common: 600, restricted: true },
+    rows: { total: 1000, sides: [1000, 600], common: 600, adapted: 0, restricted: true },
     k: 10,
     sides: [side('old'), side('new')],
     comparisons: [COMPARISON],

@@ -1,4 +1,5 @@
 import type { Command } from '../../command.ts';
+import { applyAdapter } from './apply.ts';
 import { composeAdapters } from './compose.ts';
 import { exportAdapter } from './export.ts';
 import { importAdapter } from './import.ts';
@@ -10,6 +11,7 @@ import { trainAdapterCommand } from './train.ts';
 /** In the order of `reembed adapter --help`. */
 export const subcommands: readonly Command[] = [
   trainAdapterCommand,
+  applyAdapter,
   listAdapters,
   showAdapter,
   exportAdapter,

@@ -6,7 +6,7 @@ import { registryFlags, registryOf } from './registry-flags.ts';
 export const listAdapters = defineCommand({
   usage: 'list',
   describe: 'List the projections with what they lose',
-  flags: registryFlags,
+  flags: (yargs) => registryFlags(yargs),
   run: async (flags, cli) => {
     const registry = await registryOf(flags, cli);
     const projections = await registry.list();

@@ -2,10 +2,10 @@ import { resolve } from 'node:path';
 import type { Argv } from 'yargs';
 import type { Registry } from '../../../adapters/registry.ts';
 import { loadRuntimeSettings } from '../../../config/runtime.ts';
-import type { Cli, GlobalFlags } from '../../command.ts';
+import type { Cli } from '../../command.ts';
 
 /** `--dir`, for every verb that works on a registry. */
-export function registryFlags(yargs: Argv<GlobalFlags>) {
+export function registryFlags<T>(yargs: Argv<T>) {
   return yargs.option('dir', {
     type: 'string',
     requiresArg: true,

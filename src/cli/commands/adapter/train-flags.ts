@@ -10,6 +10,8 @@ import { amount } from '../../amount.ts';
 import { type GlobalFlags, migrationFlags } from '../../command.ts';
 import { wholeNumber } from '../../whole-number.ts';
 
+/** `adapted` is a way to fill a column, no model that embeds a text. */
+const EMBEDDING = PROVIDERS.filter((name) => name !== 'adapted');
 const DEVICES = ['auto', 'cpu', 'cuda', 'webgpu'] as const;
 
 /** The flags of `reembed adapter train`. */
@@ -78,7 +80,7 @@ function sampleFlags<T>(yargs: Argv<T>) {
 
 function modelFlags<T>(yargs: Argv<T>) {
   const text = { type: 'string', requiresArg: true } as const;
-  const provider = { choices: PROVIDERS, requiresArg: true } as const;
+  const provider = { choices: EMBEDDING, requiresArg: true } as const;
   const dimensions = (name: string) => ({ ...text, coerce: wholeNumber(name, 1) }) as const;
   return yargs
     .option('text-file', {

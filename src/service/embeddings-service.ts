@@ -2,13 +2,14 @@ import { modelFromEnv } from '../config/model-from-env.ts';
 import { loadRuntimeSettings } from '../config/runtime.ts';
 import type { ModelReference } from '../config/types.ts';
 import { ConfigError, messageOf } from '../errors.ts';
-import { createProvider } from './create-provider.ts';
-import { openReranker } from './open-reranker.ts';
-import { type ProviderOptions, providerOptions } from './provider-options.ts';
-import { type RankedText, rankScores } from './rank-scores.ts';
-import type { Reranker } from './reranker.ts';
-import { type RerankerSettings, rerankerSettings } from './reranker-settings.ts';
-import type { EmbeddingProvider, ModelFingerprint, ProviderHealth } from './types.ts';
+import { createProvider } from '../providers/create-provider.ts';
+import { openReranker } from '../providers/open-reranker.ts';
+import { type ProviderOptions, providerOptions } from '../providers/provider-options.ts';
+import { type RankedText, rankScores } from '../providers/rank-scores.ts';
+import type { Reranker } from '../providers/reranker.ts';
+import { type RerankerSettings, rerankerSettings } from '../providers/reranker-settings.ts';
+import type { EmbeddingProvider, ModelFingerprint, ProviderHealth } from '../providers/types.ts';
+import { type DetectOptions, type DetectResult, detect } from './detect.ts';
 
 export interface EmbeddingsSettings extends ProviderOptions {
   readonly model: ModelReference & { readonly revision?: string | undefined };
@@ -32,6 +33,8 @@ export interface EncodeOptions {
   readonly signal?: AbortSignal;
 }
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** The application's front: texts in, vectors out. Close it when done. */
 export class EmbeddingsService {
   readonly model: ModelFingerprint;
@@ -39,14 +42,20 @@ export class EmbeddingsService {
   readonly device: string;
   readonly #provider: EmbeddingProvider;
   readonly #rerankerSettings: RerankerSettings | undefined;
+  readonly #env: Environment | undefined;
   #reranker: Promise<Reranker> | undefined;
   #closed = false;
 
-  private constructor(provider: EmbeddingProvider, reranker: RerankerSettings | undefined) {
+  private constructor(
+    provider: EmbeddingProvider,
+    reranker: RerankerSettings | undefined,
+    env: Environment | undefined,
+  ) {
     this.model = provider.model;
     this.device = provider.device ?? provider.model.provider;
     this.#provider = provider;
     this.#rerankerSettings = reranker;
+    this.#env = env;
   }
 
   /**
@@ -54,10 +63,14 @@ export class EmbeddingsService {
    * @throws ModelError, ProviderError or ConfigError when it cannot be used.
    */
   static async init(settings: EmbeddingsSettings): Promise<EmbeddingsService> {
+    return EmbeddingsService.#open(settings, undefined);
+  }
+
+  static async #open(settings: EmbeddingsSettings, env: Environment | undefined): Promise<EmbeddingsService> {
     const { model, reranker, ...options } = settings;
     // The precision and the batches are those of the model that embeds.
     const shared = { ...options, dtype: undefined, batchSize: undefined };
-    return new EmbeddingsService(await createProvider(model, options), reranker && { ...shared, ...reranker });
+    return new EmbeddingsService(await createProvider(model, options), reranker && { ...shared, ...reranker }, env);
   }
 
   /**
@@ -69,14 +82,14 @@ export class EmbeddingsService {
    */
   static async initFromEnv(
     options: Pick<EmbeddingsSettings, 'onNotice'> & {
-      readonly env?: Readonly<Record<string, string | undefined>>;
+      readonly env?: Environment;
     } = {},
   ): Promise<EmbeddingsService> {
     const { env, onNotice } = options;
     const model = modelFromEnv(env);
     const runtime = loadRuntimeSettings(env);
     const reranker = runtime.reranking.enabled ? rerankerSettings(runtime) : undefined;
-    return EmbeddingsService.init({ model, ...providerOptions(runtime), onNotice, reranker });
+    return EmbeddingsService.#open({ model, ...providerOptions(runtime), onNotice, reranker }, env);
   }
 
   /**
@@ -118,6 +131,18 @@ export class EmbeddingsService {
       if (this.#reranker === opening) this.#reranker = undefined;
     });
     return opening;
+  }
+
+  /**
+   * At startup: whether the column that the migration names holds vectors of this model, and where it does not, the projection that would move them,
+   * with its quality and the command. Changes nothing, unless REEMBED_AUTO_ADAPT=1 asks for it to be applied: then after a backup, and taken back by
+   * itself where verification fails.
+   *
+   * @throws PreflightError where the table is not there; AdapterError `adapter_undone` when what was applied was taken back, `registry_invalid`;
+   *   ConfigError without a configuration or a database
+   */
+  async detect(options: DetectOptions = {}): Promise<DetectResult> {
+    return detect(this.#provider, this.#env, options);
   }
 
   /** Embeds one word and says on which device and how long it took. Never rejects: whatever failed is in `message`, with `ok` false. */
