@@ -58,7 +58,10 @@ export async function openAdapterBed(rows: number, options: { readonly oldIndex:
   await clear(db);
   await fillTable(db, rows);
   if (options.oldIndex) {
-    await db.query(`CREATE INDEX ON ${TABLE} USING ivfflat (embedding vector_cosine_ops) WITH (lists = 316)`);
+    await db.transaction(async (tx) => {
+      await tx.query(`SET LOCAL maintenance_work_mem = '512MB'`);
+      await tx.query(`CREATE INDEX ON ${TABLE} USING ivfflat (embedding vector_cosine_ops) WITH (lists = 316)`);
+    });
   }
   await expand(ctx);
   return {
