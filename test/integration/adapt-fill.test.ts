@@ -72,7 +72,7 @@ test('an adapter maps every old vector, keeps to what changes, and gives way to 
   const first = contextFor({ use: 'auto' });
   const { run, adapted } = await whileEdited(fill(first), rows);
   expect(run?.written).toBeGreaterThanOrEqual(rows - 1);
-  expect(adapted).toMatchObject({ name: ONE, withoutText: 2 });
+  expect(adapted).toMatchObject({ adapter: ONE, withoutText: 2 });
   expect(first.events).toContainEqual(
     expect.objectContaining({ message: 'Mapping public.segments.embedding by adapted:seed-1' }),
   );
@@ -93,12 +93,12 @@ test('an adapter maps every old vector, keeps to what changes, and gives way to 
 
   // Without an adapter adapted rows are left alone; another one maps them again.
   const counts = countMakers(mended);
-  expect(await fill(contextFor())).toMatchObject({ changed: false, adapted: { name: ONE, rows: counts[ONE] } });
+  expect(await fill(contextFor())).toMatchObject({ changed: false, adapted: { adapter: ONE, rows: counts[ONE] } });
   expect((await fill(contextFor({ use: 'seed-2' }))).run).toMatchObject({ written: counts[ONE] });
   expect(countMakers(await makers())).toEqual({ null: 1, [MODEL]: counts[MODEL], [TWO]: counts[ONE] });
 
   const replaced = await whileEdited(fill(contextFor(), { replaceAdapted: true }), rows);
-  expect(replaced.adapted).toMatchObject({ name: TWO, rows: 2, withoutText: 2 });
+  expect(replaced.adapted).toMatchObject({ adapter: TWO, rows: 2, withoutText: 2 });
   expect(countMakers(await makers()).wrong).toBeUndefined();
   await fill(contextFor());
   expect(countMakers(await makers())).toEqual({ null: 1, [MODEL]: rows - 3, [TWO]: 2 });

@@ -54,10 +54,10 @@ function describe(result: FillResult): string {
 /** Those with a text are worth a command, the others stay. */
 function describeAdapted({ adapted }: FillResult): string[] {
   if (adapted === undefined || adapted.rows === 0) return [];
-  const { name, rows, withoutText } = adapted;
+  const { adapter, rows, withoutText } = adapted;
   const lost = withoutText === 0 ? '' : ` (${number(withoutText)} without text)`;
   const next = withoutText < rows ? ' "reembed backfill --replace-adapted" embeds their texts.' : '';
-  return [`${count(rows, 'vector')} ${rows === 1 ? 'was' : 'were'} mapped by ${name}${lost}.${next}`];
+  return [`${count(rows, 'vector')} ${rows === 1 ? 'was' : 'were'} mapped by ${adapter}${lost}.${next}`];
 }
 
 function describeRun({ rows, run }: FillResult): string {
