@@ -29,16 +29,19 @@ export function adapterSource({ entry, applyAll }: Adapter, model: ModelFingerpr
       if (given.buffer instanceof ArrayBuffer) memory.push(given.buffer);
       const faults = new Map(found.map((fault) => [fault.row, reasonOf(entry, fault)]));
       for (const [row, reason] of old.faults) faults.set(row, reason);
-      const distinct = new Map<number, Float32Array>();
+      const vectors: Float32Array[] = [];
+      const kept: number[] = [];
       for (let row = 0; row < matrix.rows; row++) {
         if (faults.has(row)) continue;
         const vector = matrix.data.subarray(row * matrix.columns, (row + 1) * matrix.columns);
         const fault = vectorFault(vector, model);
-        if (fault === undefined) distinct.set(marks[row] ?? row, vector);
-        else faults.set(row, `what ${model.name} makes of it has ${fault}`);
+        if (fault === undefined) {
+          vectors.push(vector);
+          kept.push(marks[row] ?? row);
+        } else faults.set(row, `what ${model.name} makes of it has ${fault}`);
       }
       refuseMany(entry, matrix.rows, faults);
-      refuseOneVector([...distinct.values()], model, 'old vectors');
+      refuseOneVector(vectors, model, { of: 'old vectors', marks: kept });
       return { matrix, faults };
     },
   };

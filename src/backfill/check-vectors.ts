@@ -18,15 +18,29 @@ export function refuseCollapse(
   for (const [i, item] of produced.entries()) {
     if (item.kind === 'vector') distinct.set(item.tokenKey ?? rows[i]?.text ?? '', item.vector);
   }
-  refuseOneVector([...distinct.values()], model, 'texts');
+  refuseOneVector([...distinct.values()], model, { of: 'texts' });
 }
 
-/** @param vectors of different inputs, named by `of` @throws as `refuseCollapse` */
-export function refuseOneVector(vectors: readonly Float32Array[], model: ModelFingerprint, of: string): void {
+interface Inputs {
+  /** What they are, for people. */
+  readonly of: string;
+  /** Equal for equal inputs; all differ where they are not given. */
+  readonly marks?: readonly number[];
+}
+
+/** @param vectors one an input @throws as `refuseCollapse` */
+export function refuseOneVector(vectors: readonly Float32Array[], model: ModelFingerprint, inputs: Inputs): void {
   if (vectors.length < COLLAPSE_MIN_ROWS) return;
+  const { of, marks } = inputs;
   const candidate = majorityCandidate(vectors);
   const most = vectors.filter((vector) => isSame(vector, candidate)).length;
   if (most * 2 <= vectors.length) return;
+  // Only now: as a rule there is nothing to tell apart.
+  if (marks !== undefined) {
+    const distinct = new Map(vectors.map((vector, i) => [marks[i], vector]));
+    refuseOneVector([...distinct.values()], model, { of });
+    return;
+  }
   throw new IntegrityError(
     'contamination',
     `Vector store contamination detected: ${model.name} gave one and the same vector for ${most} of ${vectors.length} different ${of}. Nothing of this batch was written.`,

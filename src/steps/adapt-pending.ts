@@ -1,4 +1,4 @@
-import { openAdapter } from '../adapters/apply.ts';
+import { type Adapter, openAdapter } from '../adapters/apply.ts';
 import type { ProjectionEntry } from '../adapters/types.ts';
 import { adapterSource } from '../backfill/adapter-source.ts';
 import { hasPending } from '../backfill/count-pending.ts';
@@ -53,9 +53,12 @@ export async function adaptPending(
   if (!(await hasPending(ctx.db, target, ids.modelId, id, known === 0 ? null : cursor))) return undefined;
   await waitWhilePaused(ctx, options.isOver);
   const { projection } = await chosen.registry.load(chosen.entry.id);
-  await adoptAdapter(ctx, resolved, lease, chosen, ids.adaptedId);
-  const adapter = await openAdapter({ entry: chosen.entry, projection }, { threads: 1 });
+  const adapter = openAdapter({ entry: chosen.entry, projection });
   try {
+    // The thread starts meanwhile.
+    const columns = chosen.entry.source.dimensions;
+    adapter.applyAll({ rows: 1, columns, data: new Float32Array(columns) }).catch(() => undefined);
+    await adoptAdapter(ctx, resolved, lease, chosen, ids.adaptedId);
     return await mapAll(ctx, lease, adapter, { ...options, old: chosen.old, ids });
   } finally {
     await adapter.close();
@@ -101,7 +104,7 @@ async function adoptAdapter(
 async function mapAll(
   ctx: MigrationContext,
   lease: Lease,
-  adapter: Awaited<ReturnType<typeof openAdapter>>,
+  adapter: Adapter,
   run: Pick<BackfillJob, 'isOver' | 'afterWalk'> & { readonly old: VectorTarget; readonly ids: AdapterIds },
 ): Promise<BackfillResult> {
   const { ids, old, isOver, afterWalk } = run;

@@ -11,11 +11,11 @@ export interface CopyField {
 }
 
 /** @returns the length of the header with which the first message begins @throws RangeError where it does not */
-export function copyHeaderLength(message: Uint8Array): number {
+export function copyHeaderLength(message: Buffer): number {
   if (message.byteLength < HEADER_BYTES || SIGNATURE.some((byte, i) => message[i] !== byte)) {
     throw new RangeError(`these ${message.byteLength} bytes do not begin as binary COPY does`);
   }
-  return HEADER_BYTES + viewOf(message).getInt32(SIGNATURE.length + 4);
+  return HEADER_BYTES + message.readInt32BE(SIGNATURE.length + 4);
 }
 
 /**
@@ -23,14 +23,13 @@ export function copyHeaderLength(message: Uint8Array): number {
  *
  * @throws RangeError where the bytes are cut off
  */
-export function readCopyTuple(message: Uint8Array, at = 0): CopyField[] | undefined {
-  const view = viewOf(message);
-  const count = view.getInt16(at);
+export function readCopyTuple(message: Buffer, at = 0): CopyField[] | undefined {
+  const count = message.readInt16BE(at);
   if (count === -1) return undefined;
   const fields: CopyField[] = [];
   let start = at + 2;
   for (let i = 0; i < count; i++) {
-    const length = view.getInt32(start);
+    const length = message.readInt32BE(start);
     start += 4;
     if (start + length > message.byteLength) {
       throw new RangeError(`a field of ${length} bytes is cut off after ${message.byteLength - start}`);
@@ -39,8 +38,4 @@ export function readCopyTuple(message: Uint8Array, at = 0): CopyField[] | undefi
     start += Math.max(0, length);
   }
   return fields;
-}
-
-function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
-  return new DataView(buffer, byteOffset, byteLength);
 }
