@@ -18,9 +18,9 @@ export const backfill = defineCommand({
         describe: 'The share of the time in which to work, 0.01 to 1',
         defaultDescription: 'REEMBED_PACE, else 1',
       })
+      // Without defaults: yargs takes a default for a flag that was given, and sees a conflict.
       .option('recheck', {
         type: 'boolean',
-        default: false,
         describe: 'First compare every text with what was embedded: finds edits past the trigger',
       })
       .option('adapter', {
@@ -31,13 +31,12 @@ export const backfill = defineCommand({
       })
       .option('replace-adapted', {
         type: 'boolean',
-        default: false,
         conflicts: ['adapter', 'recheck'],
         describe: 'Embed the texts of exactly the rows that an adapter filled',
       }),
   run: async (flags, cli) => {
     const { fill } = await import('../../steps/fill.ts');
-    const { recheck, replaceAdapted } = flags;
+    const { recheck = false, replaceAdapted = false } = flags;
     const result = await withMigration(flags, cli, (ctx) => {
       const { pace, adapters } = ctx.runtime;
       const asked = { pace: flags.pace ?? pace, adapters: { ...adapters, use: flags.adapter ?? adapters.use } };
