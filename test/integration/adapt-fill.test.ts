@@ -18,14 +18,17 @@ const ONE = 'adapted:seed-1';
 const TWO = 'adapted:seed-2';
 const MODEL = 'hash/384';
 
+const LEGACY = { provider: 'file', model: 'legacy.jsonl', dimensions: 16 } as const;
 let chain: Chain;
 let bed: AdapterBed;
 
 beforeAll(async () => {
   chain = await openChain();
   bed = openAdapterBed();
-  await bed.add(1, 16);
-  await bed.add(2, 16, { metrics: measures(0.8) });
+  const { provider, model: name } = LEGACY;
+  const source = { fingerprint: { provider, name }, reference: LEGACY, dimensions: 16 };
+  await bed.add(1, 16, { source });
+  await bed.add(2, 16, { source, metrics: measures(0.8) });
 });
 afterAll(async () => {
   bed.close();
@@ -69,7 +72,7 @@ test('an adapter maps every old vector, keeps to what changes, and gives way to 
   await sql(`UPDATE segments SET text = NULL WHERE id = 7; UPDATE segments SET text = ' ' WHERE id = 9`);
   await sql(`UPDATE segments SET embedding = NULL WHERE id IN (8, 10); UPDATE segments SET text = NULL WHERE id = 10`);
   await expand(contextFor());
-  const first = contextFor({ use: 'auto' });
+  const first = contextFor({ use: 'auto', input: { from: LEGACY } });
   const { run, adapted } = await whileEdited(fill(first), rows);
   expect(run?.written).toBeGreaterThanOrEqual(rows - 1);
   expect(adapted).toMatchObject({ adapter: ONE, withoutText: 2 });
@@ -142,7 +145,7 @@ test('adapted vectors are served, replaced after the swap where nobody wrote sin
 
 test('partitions, composite keys, an expression and halfvec on both sides', async () => {
   const text = `coalesce("The title" || ': ', '') || body`;
-  const input = { provider: 'adapted', text: { expression: text }, vectorType: 'halfvec' } as const;
+  const input = { provider: 'adapted', from: LEGACY, text: { expression: text }, vectorType: 'halfvec' } as const;
   const watched = { table: 'segments', key: `concat(tenant, '/', "Item Nr")`, text: `(${text})` };
   await sql(
     `CREATE TABLE segments (tenant text, "Item Nr" bigint, "The title" text, body text, embedding halfvec(16), PRIMARY KEY (tenant, "Item Nr"))
@@ -172,7 +175,7 @@ test('what an adapter cannot map is refused, and nothing is written', async () =
   await bed.add(5, 16, { target: { ...(await bed.add(6, 16)).target, dimensions: 32 } });
   const reference = { provider: 'hash', model: 'hash/16', dimensions: 16 } as const;
   await bed.add(7, 16, { source: { fingerprint: { provider: 'hash', name: 'hash/16' }, reference, dimensions: 16 } });
-  const other = { provider: 'file', model: 'legacy.jsonl', dimensions: 16 } as const;
+  const other = { ...LEGACY, model: 'other.jsonl' };
   await expand(contextFor());
   const refused = (use: string, input: Partial<MigrationInput> = {}) => fill(contextFor({ use, input }));
   await expect(refused('nobody')).rejects.toMatchObject({ code: 'projection_unknown' });
@@ -184,6 +187,8 @@ test('what an adapter cannot map is refused, and nothing is written', async () =
   await expect(refused('seed-7', { from: other })).rejects.toThrow(
     'another model than public.segments.embedding holds',
   );
+  // One was learned from a column of the same name, which says nothing about the model.
+  await expect(refused('auto')).rejects.toMatchObject({ code: 'no_projection' });
   await expect(refused('auto', { from: { ...other, model: 'x.jsonl' } })).rejects.toMatchObject({
     code: 'no_projection',
   });

@@ -18,7 +18,7 @@ export const backfill = defineCommand({
         describe: 'The share of the time in which to work, 0.01 to 1',
         defaultDescription: 'REEMBED_PACE, else 1',
       })
-      // Without defaults: yargs takes an option that has one for given, and would refuse every run.
+      // Without defaults: yargs takes a default for a flag that was given, and sees a conflict.
       .option('recheck', {
         type: 'boolean',
         describe: 'First compare every text with what was embedded: finds edits past the trigger',
