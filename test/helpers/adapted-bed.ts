@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openRecordedAdapter, readRecordedAdapter } from '../../src/adapters/recorded-adapter.ts';
 import { openRegistry, type Registry } from '../../src/adapters/registry.ts';
-import type { ProjectionEntry, ProjectionSpace } from '../../src/adapters/types.ts';
+import type { ProjectionEntry } from '../../src/adapters/types.ts';
 import { loadRuntimeSettings } from '../../src/config/runtime.ts';
 import type { RuntimeSettings } from '../../src/config/types.ts';
 import { hashProvider } from '../../src/providers/hash.ts';
@@ -12,7 +12,7 @@ import { registerModel } from '../../src/state/models.ts';
 import { updateRecord } from '../../src/state/records.ts';
 import { adaptedFingerprint } from '../../src/steps/adapter-provenance.ts';
 import { decodeVector } from '../../src/vector/binary.ts';
-import { affine, newEntry } from '../unit/adapters/sample-projection.ts';
+import { affine, newEntry, space } from '../unit/adapters/sample-projection.ts';
 import type { Chain } from './chain.ts';
 
 export interface AdaptedBed {
@@ -23,20 +23,20 @@ export interface AdaptedBed {
   remove(): Promise<void>;
 }
 
-function spaceOf(model: string, dimensions: number): ProjectionSpace {
-  const fingerprint = { ...hashProvider(model).model };
-  return { fingerprint, reference: { provider: 'hash', model, dimensions }, dimensions };
-}
-
-/** A registry with one projection, from hash/16, or the 16 dimensions of `makeSegments`, to hash/384. */
+/** A registry with one projection, from the 16 dimensions of `makeSegments` to hash/384. */
 export async function makeAdaptedBed(): Promise<AdaptedBed> {
   const dir = await mkdtemp(join(tmpdir(), 'reembed-adapted-'));
   const registry = openRegistry(dir);
+  const { model } = hashProvider('hash/384');
   const entry = await registry.add(
     newEntry({
       id: 'old--hash',
-      source: spaceOf('hash/16', 16),
-      target: spaceOf('hash/384', 384),
+      source: space('hash/16', 16, { provider: 'hash' }),
+      target: {
+        fingerprint: { ...model },
+        reference: { provider: 'hash', model: 'hash/384', dimensions: 384 },
+        dimensions: 384,
+      },
       range: { minNorm: 0.1, maxNorm: 5 },
     }),
     { layers: [affine(16, 384, { normalize: true })] },

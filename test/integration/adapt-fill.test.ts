@@ -88,7 +88,11 @@ test('an adapter maps every old vector, keeps to what changes, and gives way to 
   await sql(`UPDATE segments SET voice = '[9, 9, 9, 9]', embedding = embedding WHERE id = 24`);
   const edited = await makers();
   expect(['20', '21', '22', '23', '24'].map((id) => edited.get(id))).toEqual(['null', 'null', 'null', 'null', ONE]);
+  await sql('ALTER TABLE segments DISABLE TRIGGER "zzz_reembed_segments-hash_vector"');
   await fill(contextFor({ use: 'seed-1' }));
+  expect(
+    (await sql(`SELECT 1 FROM pg_trigger WHERE tgname LIKE 'zzz_reembed%' AND tgenabled = 'O'`)).rows,
+  ).toHaveLength(2);
   const mended = await makers();
   expect(['20', '21', '22', '23', '24'].map((id) => mended.get(id))).toEqual([ONE, MODEL, ONE, ONE, ONE]);
   expect(['7', '8', '9'].map((id) => mended.get(id))).toEqual([ONE, MODEL, ONE]);
@@ -110,6 +114,11 @@ test('an adapter maps every old vector, keeps to what changes, and gives way to 
   expect((await sql(`SELECT tgname FROM pg_trigger WHERE tgname LIKE 'zzz_reembed%'`)).rows).toEqual([
     { tgname: 'zzz_reembed_segments-hash' },
   ]);
+  // A projection that says the same of its space in other words takes nothing from the model's own rows.
+  const target = { ...(await bed.add(8, 16, { metrics: measures(0.5) })).target };
+  const fingerprint = { ...target.fingerprint, instruction: null };
+  await bed.add(9, 16, { target: { ...target, fingerprint }, metrics: measures(0.5) });
+  expect(await fill(contextFor({ use: 'seed-9' }))).toMatchObject({ changed: false, rows: { done: rows - 3 } });
 });
 
 test('adapted vectors are served, replaced after the swap where nobody wrote since, and watched again after it is undone', async () => {
