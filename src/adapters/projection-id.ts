@@ -24,7 +24,8 @@ export function uniqueId(id: string, taken: ReadonlySet<string>): string {
 }
 
 function slugOf({ fingerprint, dimensions }: ProjectionSpace, room: number): string {
-  const name = typeof fingerprint.name === 'string' ? fingerprint.name : '';
+  const known = fingerprint.name ?? fingerprint.column;
+  const name = typeof known === 'string' ? known : '';
   const own = name.startsWith('hash/') ? name.replace('/', '-') : basename(name).replace(/\.(jsonl?|f16|f32)$/, '');
   const slug =
     own

@@ -72,9 +72,10 @@ export function createReporter(job: RunningJob, totals: Totals): Reporter {
   };
 }
 
-/** Without an estimate of what is left (0) there is nothing to forecast; vectors to be mapped are all of one size. */
+/** Without an estimate of what is left (0) there is nothing to forecast; vectors to be mapped are all of one size, and only counted. */
 async function sample({ ctx, to, rowsTotal, source }: BackfillJob): Promise<SizeSample> {
-  return rowsTotal === 0 || source.needs === 'vector'
-    ? { sizes: [], pending: 0 }
-    : sampleSizes(ctx.db, to.target, to.modelId);
+  const isMapping = source.needs === 'vector';
+  if (rowsTotal === 0 || (isMapping && rowsTotal !== undefined)) return { sizes: [], pending: 0 };
+  const found = await sampleSizes(ctx.db, to.target, to.modelId);
+  return isMapping ? { ...found, sizes: [] } : found;
 }

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { asUnanswered } from './run-query.ts';
 
 /** A COPY whose rows are handed on as they come; `pg` has the hook for it, though its type declarations do not. */
 class CopyOut extends pg.Query {
@@ -42,7 +43,9 @@ export async function copyRows(
   const query = new CopyOut(sql, onRow);
   if (answerWithinMs !== undefined) Object.assign(query, { query_timeout: Math.ceil(answerWithinMs) });
   await new Promise<void>((resolve, reject) => {
-    Object.assign(query, { callback: (error: Error | null | undefined) => (error ? reject(error) : resolve()) });
+    const callback = (error: Error | null | undefined): void =>
+      error ? reject(asUnanswered(error, answerWithinMs)) : resolve();
+    Object.assign(query, { callback });
     client.query(query);
   });
   const failure = query.failure();

@@ -28,8 +28,13 @@ export async function runQuery<R>(
     const result = await client.query(query);
     return { rows: result.rows as R[], rowCount: result.rowCount ?? 0 };
   } catch (error) {
-    throw error instanceof Error && error.message === 'Query read timeout' ? unanswered(answerWithinMs, error) : error;
+    throw asUnanswered(error, answerWithinMs);
   }
+}
+
+/** What `pg` throws when no answer came in time, as the lost connection that it is; every other error as it was. */
+export function asUnanswered(error: unknown, answerWithinMs: number | undefined): unknown {
+  return error instanceof Error && error.message === 'Query read timeout' ? unanswered(answerWithinMs, error) : error;
 }
 
 function unanswered(answerWithinMs: number | undefined, cause: Error): Error {

@@ -182,8 +182,9 @@ function layerText({ input, output, hidden, normalize }: LayerShape): string {
 
 /** E.g. `local all-MiniLM-L6-v2 (384 dimensions, int8)`. */
 function spaceName({ fingerprint, dimensions }: ProjectionSpace): string {
-  const { provider, name, dtype } = fingerprint;
-  const known = [typeof provider === 'string' ? provider : '', typeof name === 'string' ? name : 'an unknown model'];
+  const { provider, name, column, dtype } = fingerprint;
+  const unknown = typeof column === 'string' ? `an unknown model in the column ${column}` : 'an unknown model';
+  const known = [typeof provider === 'string' ? provider : '', typeof name === 'string' ? name : unknown];
   const details = [`${dimensions} dimensions`, ...(typeof dtype === 'string' ? [dtype] : [])];
   return `${known.filter((each) => each !== '').join(' ')} (${details.join(', ')})`;
 }

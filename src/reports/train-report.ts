@@ -56,6 +56,6 @@ function comparison(tried: readonly TriedKind[], { kind: chosen }: ProjectionEnt
 
 function nextStep({ id, direction }: ProjectionEntry): string {
   return direction === 'document'
-    ? `Next: reembed backfill --adapter ${id}, and later reembed backfill --replace-adapted.`
+    ? `Next: reembed up --to 005, reembed backfill --adapter ${id}, and later reembed backfill --replace-adapted.`
     : `Next: reembed search --adapter ${id} "a question", and in the application a query adapter (docs/adapters.md).`;
 }

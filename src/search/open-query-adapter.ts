@@ -5,6 +5,7 @@ import { compareSpaces, type WantedSpace } from '../adapters/same-space.ts';
 import type { ProjectionEntry } from '../adapters/types.ts';
 import { wantedModel } from '../adapters/wanted-model.ts';
 import type { MigrationDefinition } from '../config/types.ts';
+import { AdapterError } from '../errors.ts';
 import { describeSpace, spacesDiffer } from './space-model.ts';
 
 export interface QueryAdapterOptions {
@@ -21,8 +22,8 @@ export interface QueryAdapterOptions {
 /**
  * A projection for queries, for `adaptedEncoder`. Close it when done.
  *
- * @throws AdapterError `spaces_differ` when a named one is of another direction or other models, `no_projection`, `projection_unknown`,
- *   `projection_changed`, `registry_invalid`
+ * @throws AdapterError `spaces_differ` when a named one is of another direction or other models, `no_projection`, `old_model_unknown`,
+ *   `projection_unknown`, `projection_changed`, `registry_invalid`
  */
 export async function openQueryAdapter(options: QueryAdapterOptions): Promise<Adapter> {
   const { id = 'auto', dir = 'projections', migration, side } = options;
@@ -45,6 +46,8 @@ async function chooseOne(
   const wish = wishOf(migration, side);
   const choice = chooseProjection(await registry.list(), wish);
   if (choice.best === undefined) throw noProjection(wish, choice, registry.dir);
+  // What leads to vectors of just any model would find something in these, too.
+  if (wish.source === undefined || wish.target === undefined) throw oldModelUnknown(choice.fitting);
   return choice.best;
 }
 
@@ -55,6 +58,19 @@ function wishOf(migration: QueryAdapterOptions['migration'], side: 'old' | 'new'
   return side === 'old'
     ? { source: fresh, target: old, direction: 'query' }
     : { source: old, target: fresh, direction: 'document' };
+}
+
+function oldModelUnknown(fitting: readonly ProjectionEntry[]): AdapterError {
+  const ids = fitting.map(({ id }) => id);
+  return new AdapterError(
+    'old_model_unknown',
+    `Which model made the old vectors is not configured, so that no projection can be chosen for them; of the right model on the other side ${ids.length === 1 ? 'is' : 'are'} ${ids.join(', ')}.`,
+    {
+      step: 'adapter',
+      hint: `Say it in "from" (or EMBEDDING_OLD_PROVIDER, EMBEDDING_OLD_MODEL, EMBEDDING_OLD_DIMENSIONS), or name the projection, e.g. "${ids[0]}".`,
+      context: { fitting: ids },
+    },
+  );
 }
 
 function assertFits(entry: ProjectionEntry, wish: ProjectionWish): void {

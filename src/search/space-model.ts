@@ -5,11 +5,11 @@ import type { ModelFingerprint } from '../providers/types.ts';
 import type { VectorTarget } from '../sql/target.ts';
 
 /** The space's model as an encoder names its own; what nobody recorded is null or empty. */
-export function spaceModel({ fingerprint, dimensions }: ProjectionSpace): ModelFingerprint {
+export function spaceModel({ fingerprint, reference, dimensions }: ProjectionSpace): ModelFingerprint {
   const { provider, name, revision, dtype, pooling, normalize, prefixes, files } = fingerprint;
   return {
-    provider: String(provider),
-    name: String(name),
+    provider: textOrNull(provider) ?? reference?.provider ?? '',
+    name: textOrNull(name) ?? reference?.model ?? '',
     revision: textOrNull(revision),
     dimensions,
     dtype: textOrNull(dtype),

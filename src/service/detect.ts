@@ -63,7 +63,8 @@ async function detectIn(ctx: MigrationContext, provider: EmbeddingProvider): Pro
   const obstacle = await obstacleTo(ctx, provider);
   if (obstacle !== undefined) return notApplied(detection, obstacle);
   try {
-    const applied = await migrateWithAdapter(ctx, { projection: projection.id });
+    const { use = 'auto' } = ctx.runtime.adapters;
+    const applied = await migrateWithAdapter(ctx, { projection: use === 'auto' ? projection.id : use });
     return { ...detection, message: `${detection.message} ${appliedText(applied)}`, applied };
   } catch (error) {
     // Several instances of an application start at once; one of them does it.

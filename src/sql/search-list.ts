@@ -62,10 +62,9 @@ export interface MarkSource {
   readonly columns: readonly string[] | undefined;
 }
 
-const MARKED = [
-  ...['phase', 'active', 'model_id', 'adapted_model_id'],
-  ...['source_column', 'target_column', 'kept_column', 'text_column'],
-];
+const MARKED = ['phase', 'active', 'model_id', 'source_column', 'target_column', 'kept_column', 'text_column'];
+/** A state of an older version has fewer columns. */
+const MARKED_LATER = ['adapted_model_id', 'route_percent', 'has_gaps'];
 /** Of any size, so by their hash. */
 const MARKED_BY_HASH = ['new_indexes', 'text_expression', 'search_settings'];
 
@@ -78,8 +77,7 @@ export function markSql({ stateSchema, migrationId, columns }: MarkSource): stri
   const parts = [
     ...MARKED.map(column),
     `${column('table_oid')}::oid`,
-    ...['route_percent', 'has_gaps'].filter((name) => columns.includes(name)).map(column),
-    // A state of an older version has fewer columns.
+    ...MARKED_LATER.filter((name) => columns.includes(name)).map(column),
     ...MARKED_BY_HASH.filter((name) => columns.includes(name)).map(
       (name) => `pg_catalog.hashtextextended(${column(name)}::text, 0)`,
     ),

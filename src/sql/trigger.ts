@@ -13,6 +13,12 @@ function vectorTriggerName(migrationId: string): string {
   return fitIdentifier(triggerName(migrationId), '_vector');
 }
 
+/** What `createTriggerSql` makes on the table. */
+export function triggerNames({ adapted }: VectorTarget, migrationId: string): string[] {
+  const name = triggerName(migrationId);
+  return adapted?.from === undefined ? [name] : [name, vectorTriggerName(migrationId)];
+}
+
 /** The function behind the trigger, in the state schema. */
 function functionSql(target: VectorTarget, migrationId: string): string {
   return `${quoteQualified(target.stateSchema, fitIdentifier('invalidate_', migrationId))}`;

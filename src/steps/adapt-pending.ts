@@ -5,9 +5,8 @@ import { hasPending } from '../backfill/count-pending.ts';
 import type { BackfillJob } from '../backfill/job.ts';
 import { runBackfill } from '../backfill/run-backfill.ts';
 import type { BackfillResult } from '../backfill/types.ts';
-import { mappableSql, pendingSql } from '../sql/pending.ts';
 import type { MappedTarget } from '../sql/read-vectors.ts';
-import { type OldVectors, tableSql, type VectorTarget } from '../sql/target.ts';
+import type { OldVectors, VectorTarget } from '../sql/target.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
 import { assertLease, type Lease } from '../state/lease.ts';
@@ -18,9 +17,10 @@ import { updateUnderLease } from '../state/update-under-lease.ts';
 import { withTableLock } from '../swap/lock-table.ts';
 import { waitWhilePaused } from '../throttle/paused.ts';
 import { adaptedFingerprint } from './adapter-provenance.ts';
-import { adoptFingerprint, asConfigured, hasVectorsOf, recordedModel } from './adopt-model.ts';
+import { adoptSpace, hasVectorsOf, recordedModel, spaceModel } from './adopt-model.ts';
 import { adapterInUse, type ChosenAdapter, chooseAdapter } from './choose-adapter.ts';
 import { createTrigger } from './expand.ts';
+import { fillExtent } from './fill-extent.ts';
 
 /** The models of adapted rows, by their ids in the state. */
 interface AdapterIds {
@@ -47,7 +47,7 @@ export async function adaptPending(
   const known = await recordedModel(ctx, resolved);
   const chosen = await chooseAdapter(ctx, resolved, use);
   if (chosen === undefined) return undefined;
-  const ids = await registerIds(ctx, chosen.entry);
+  const ids = await registerIds(ctx, resolved, chosen.entry);
   const { id, cursor } = resolved.record;
   const target = mappedTarget(resolved.target, chosen.old, ids.adaptedId);
   if (!(await hasPending(ctx.db, target, ids.modelId, id, known === 0 ? null : cursor))) return undefined;
@@ -65,10 +65,14 @@ export async function adaptPending(
   }
 }
 
-async function registerIds(ctx: MigrationContext, entry: ProjectionEntry): Promise<AdapterIds> {
+async function registerIds(
+  ctx: MigrationContext,
+  { record }: ResolvedMigration,
+  entry: ProjectionEntry,
+): Promise<AdapterIds> {
   const { db, runtime } = ctx;
   return {
-    modelId: await registerModel(db, runtime.stateSchema, asConfigured(ctx, entry.target.fingerprint)),
+    modelId: await spaceModel(ctx, record, entry.target.fingerprint),
     adaptedId: await registerModel(db, runtime.stateSchema, { ...adaptedFingerprint(entry) }),
   };
 }
@@ -88,7 +92,7 @@ async function adoptAdapter(
   adaptedId: number,
 ): Promise<void> {
   const { record, table, target } = resolved;
-  await adoptFingerprint(ctx, resolved, lease, entry.target.fingerprint);
+  await adoptSpace(ctx, resolved, lease, entry.target.fingerprint);
   if (record.adaptedModelId === adaptedId) return;
   if (record.adaptedModelId !== null && (await hasVectorsOf(ctx, target, record.adaptedModelId))) {
     const message = `Rows that another adapter mapped are pending again: from now on it is ${entry.id}.`;
@@ -112,8 +116,8 @@ async function mapAll(
   const { record, table, extension } = resolved;
   const target = mappedTarget(resolved.target, old, ids.adaptedId);
   const model = adaptedFingerprint(adapter.entry);
-  const extent = await countExtent(ctx, target, ids.modelId);
-  await updateUnderLease(ctx, lease, { phase: 'backfilling', rowsTotal: extent.rowsTotal });
+  const extent = await fillExtent(ctx, { record, table, target }, ids.modelId);
+  await updateUnderLease(ctx, lease, { phase: 'backfilling', rowsTotal: extent.rowsTotal ?? null });
   const message = `Mapping ${table.schema}.${table.name}.${old.column} by ${model.name}`;
   ctx.onProgress({ kind: 'step', step: 'fill', message });
   let reached = record.cursor;
@@ -141,18 +145,4 @@ async function mapAll(
   await keep(result.written, isOver?.() === true ? reached : null);
   await recordEvent(ctx.db, ctx.runtime.stateSchema, record.id, 'adapted', { ...result, adapter: model.name });
   return result;
-}
-
-/** How many old vectors there are, and how many of them are mapped, or embedded, already. */
-async function countExtent(
-  ctx: MigrationContext,
-  target: MappedTarget,
-  modelId: number,
-): Promise<{ readonly rowsDone: number; readonly rowsTotal: number }> {
-  const { rows } = await ctx.db.query<{ total: number; pending: number }>(
-    `SELECT pg_catalog.count(*)::float8 AS total, pg_catalog.count(*) FILTER (WHERE ${pendingSql(target, 't', modelId)})::float8 AS pending
-     FROM ${tableSql(target)} t WHERE ${mappableSql(target, target.mappedFrom, 't')}`,
-  );
-  const { total = 0, pending = 0 } = rows[0] ?? {};
-  return { rowsDone: total - pending, rowsTotal: total };
 }

@@ -44,24 +44,61 @@ export async function adoptModel(
   lease: Lease,
   provider: EmbeddingProvider,
 ): Promise<number> {
-  return adoptFingerprint(ctx, resolved, lease, { ...provider.model });
+  const { db, runtime } = ctx;
+  const present = asConfigured(ctx, { ...provider.model });
+  await refuseOtherSpace(ctx, resolved, present);
+  return adoptId(ctx, resolved, lease, await registerModel(db, runtime.stateSchema, present));
 }
 
 /** The same for a model that is not opened: the one whose space a projection maps into. @throws as `adoptModel` */
-export async function adoptFingerprint(
+export async function adoptSpace(
   ctx: MigrationContext,
-  { record, target }: ResolvedMigration,
+  resolved: ResolvedMigration,
   lease: Lease,
+  fingerprint: StoredFingerprint,
+): Promise<number> {
+  await refuseOtherSpace(ctx, resolved, asConfigured(ctx, fingerprint));
+  return adoptId(ctx, resolved, lease, await spaceModel(ctx, resolved.record, fingerprint));
+}
+
+/**
+ * The id of the model of a space: the recorded one where it is that model's. What a projection says of it, of its files of vectors perhaps as they
+ * were when it was learned, makes no row of the model pending.
+ */
+export async function spaceModel(
+  ctx: MigrationContext,
+  { modelId }: Pick<MigrationRecord, 'modelId'>,
   fingerprint: StoredFingerprint,
 ): Promise<number> {
   const { db, runtime } = ctx;
   const present = asConfigured(ctx, fingerprint);
-  const stored = record.modelId === null ? undefined : await readModel(db, runtime.stateSchema, record.modelId);
-  if (stored !== undefined && spaceDifferences(stored, present).length > 0) {
-    await refuseToMix(ctx, record);
-    await refuseOther(ctx, record, target, { stored, present });
-  }
-  const modelId = await registerModel(db, runtime.stateSchema, present);
+  const stored = modelId === null ? undefined : await readModel(db, runtime.stateSchema, modelId);
+  const isThat =
+    stored !== undefined &&
+    stored.configuredAs === present.configuredAs &&
+    spaceDifferences(stored, present).length === 0;
+  return modelId !== null && isThat ? modelId : registerModel(db, runtime.stateSchema, present);
+}
+
+async function refuseOtherSpace(
+  ctx: MigrationContext,
+  { record, target }: ResolvedMigration,
+  present: StoredFingerprint,
+): Promise<void> {
+  if (record.modelId === null) return;
+  const stored = await readModel(ctx.db, ctx.runtime.stateSchema, record.modelId);
+  if (stored === undefined || spaceDifferences(stored, present).length === 0) return;
+  await refuseToMix(ctx, record);
+  await refuseOther(ctx, record, target, { stored, present });
+}
+
+async function adoptId(
+  ctx: MigrationContext,
+  { record, target }: ResolvedMigration,
+  lease: Lease,
+  modelId: number,
+): Promise<number> {
+  const { db, runtime } = ctx;
   if (record.modelId === modelId) return modelId;
   await refuseToMix(ctx, record);
   if (record.modelId !== null && (await hasVectorsOf(ctx, target, record.modelId))) {
@@ -75,7 +112,7 @@ export async function adoptFingerprint(
 }
 
 /** As the state keeps a model: with the name by which the configuration knows it. */
-export function asConfigured({ definition }: MigrationContext, fingerprint: StoredFingerprint): StoredFingerprint {
+function asConfigured({ definition }: MigrationContext, fingerprint: StoredFingerprint): StoredFingerprint {
   return { ...fingerprint, configuredAs: definition.model };
 }
 

@@ -65,12 +65,12 @@ function targetOf({ definition }: MigrationContext): WantedSpace {
   return { dimensions, fingerprint: provider === 'adapted' ? named : { ...named, provider } };
 }
 
-/** Whose the old vectors are: what reembed has recorded of them, else what the configuration says, else no more than the column's name. */
+/** Whose the old vectors are: what reembed has recorded of them, else what the configuration says; nothing where nobody has said it. */
 async function readSource(ctx: MigrationContext, old: VectorTarget): Promise<Omit<WantedSpace, 'dimensions'>> {
   const maker = await readMaker(ctx, old);
   if (maker !== undefined) return { fingerprint: maker };
   const { from } = ctx.definition;
-  if (from === undefined) return { fingerprint: { name: old.column } };
+  if (from === undefined) return {};
   return { fingerprint: { provider: from.provider, name: from.model }, reference: from };
 }
 
@@ -113,7 +113,7 @@ function misfitsOf({ source, target, direction }: ProjectionEntry, wish: Project
   return reasons;
 }
 
-/** A column's name alone says nothing about a model. */
+/** A name without a provider is a column's, and says nothing about a model. */
 function isNamed({ fingerprint, reference }: Pick<WantedSpace, 'fingerprint' | 'reference'>): boolean {
   return reference !== undefined || fingerprint?.provider !== undefined;
 }

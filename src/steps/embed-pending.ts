@@ -4,10 +4,8 @@ import { providerSource } from '../backfill/provider-source.ts';
 import { runBackfill } from '../backfill/run-backfill.ts';
 import type { BackfillResult, Checkpoint } from '../backfill/types.ts';
 import { messageOf } from '../errors.ts';
-import { tallyRows } from '../inspect/row-counts.ts';
 import { plural } from '../plural.ts';
 import type { EmbeddingProvider } from '../providers/types.ts';
-import { tableSizeSql } from '../sql/relation-size.ts';
 import { type MigrationContext, throwIfStopped } from '../state/context.ts';
 import type { Lease } from '../state/lease.ts';
 import { type ResolvedMigration, resolveMigration } from '../state/resolve.ts';
@@ -17,12 +15,9 @@ import { waitWhilePaused } from '../throttle/paused.ts';
 import { adoptModel, recordedModel } from './adopt-model.ts';
 import { clearBlankRows } from './clear-blank-rows.ts';
 import { refuseSuperseded } from './definition-change.ts';
+import { fillExtent } from './fill-extent.ts';
 import type { LazyProvider } from './provider.ts';
 import { isUnwatched, type ModelWatch, watchModel } from './watch-model.ts';
-
-/** Above so many rows an exact count for the progress line is not worth its scan. */
-const EXACT_COUNT_LIMIT = 100_000;
-const EXACT_COUNT_BYTES = 64 * 2 ** 20;
 
 export interface EmbedPendingOptions extends Pick<BackfillJob, 'isOver' | 'afterWalk'> {
   /** Embeds the texts of the rows that an adapter filled, and of no others. */
@@ -118,7 +113,7 @@ async function backfill(
   const { modelId, watch, isOver, afterWalk } = run;
   const resolved = await resolvePending(ctx, run);
   const { record, table, target, extension } = resolved;
-  const { rowsDone, rowsTotal } = await extent(ctx, resolved, modelId);
+  const { rowsDone, rowsTotal } = await fillExtent(ctx, resolved, modelId);
   const isReplacing = target.adapted?.as === 'replaced';
   if (record.active === 'old' && !isReplacing) {
     await updateUnderLease(ctx, lease, { phase: 'backfilling', rowsTotal: rowsTotal ?? null });
@@ -163,31 +158,4 @@ function embeddedName(
   { text, textExpression }: ResolvedMigration['record'],
 ) {
   return textExpression === null ? `${schema}.${name}.${text}` : `the text of ${schema}.${name} (${text})`;
-}
-
-/** How much there is and how much of it is done, for progress: counted in a small table, estimated in a large one. */
-async function extent(
-  ctx: MigrationContext,
-  { record, table, target }: ResolvedMigration,
-  modelId: number,
-): Promise<Pick<BackfillJob, 'rowsDone' | 'rowsTotal'>> {
-  if (target.adapted?.as === 'replaced') {
-    const { pending } = await tallyRows(ctx.db, target, modelId, record.id);
-    return { rowsDone: 0, rowsTotal: pending };
-  }
-  // Not the planner's estimate: it takes the pages that the new vectors fill for more rows.
-  const known = table.estimatedRows > 0 ? table.estimatedRows : undefined;
-  const small = known === undefined ? await isSmall(ctx, table.oid) : known < EXACT_COUNT_LIMIT;
-  if (!small) return { rowsDone: record.rowsWritten, rowsTotal: known };
-  const { total, skipped, done } = await tallyRows(ctx.db, target, modelId, record.id);
-  return { rowsDone: done, rowsTotal: total - skipped };
-}
-
-/** For a table of which nobody has counted the rows yet, not even ANALYZE. */
-async function isSmall(ctx: MigrationContext, oid: number): Promise<boolean> {
-  const { rows } = await ctx.db.query<{ bytes: number }>(
-    `SELECT ${tableSizeSql('pg_relation_size', '$1::oid')}::float8 AS bytes`,
-    [oid],
-  );
-  return (rows[0]?.bytes ?? 0) < EXACT_COUNT_BYTES;
 }

@@ -1,4 +1,6 @@
-import { triggerName } from '../sql/trigger.ts';
+import { textArrayLiteral } from '../sql/array-literal.ts';
+import type { VectorTarget } from '../sql/target.ts';
+import { triggerName, triggerNames } from '../sql/trigger.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { markRecheck } from '../state/recheck.ts';
 import type { ResolvedMigration } from '../state/resolve.ts';
@@ -11,7 +13,7 @@ import { createTrigger } from './expand.ts';
  */
 export async function ensureTrigger(ctx: MigrationContext, resolved: ResolvedMigration): Promise<void> {
   const { record, table, target } = resolved;
-  if (record.active === 'new' || (await isTriggerOn(ctx, table.oid))) return;
+  if (record.active === 'new' || (await isTriggerOn(ctx, target, table.oid))) return;
   ctx.onProgress({
     kind: 'warning',
     message: `The trigger ${triggerName(record.id)} of ${table.schema}.${table.name} was dropped or disabled; it is made again, and rows edited meanwhile are embedded again.`,
@@ -24,10 +26,11 @@ export async function ensureTrigger(ctx: MigrationContext, resolved: ResolvedMig
 }
 
 /** `O` fires for everyone, `A` on a logical subscriber too; `R` and `D` would miss the application. */
-async function isTriggerOn(ctx: MigrationContext, tableOid: number): Promise<boolean> {
+async function isTriggerOn(ctx: MigrationContext, target: VectorTarget, tableOid: number): Promise<boolean> {
+  const names = triggerNames(target, ctx.definition.id);
   const { rows } = await ctx.db.query(
-    `SELECT 1 FROM pg_catalog.pg_trigger WHERE tgrelid = $1 AND tgname = $2 AND tgenabled IN ('O', 'A')`,
-    [tableOid, triggerName(ctx.definition.id)],
+    `SELECT 1 FROM pg_catalog.pg_trigger WHERE tgrelid = $1 AND tgname = ANY ($2::text[]) AND tgenabled IN ('O', 'A')`,
+    [tableOid, textArrayLiteral(names)],
   );
-  return rows.length > 0;
+  return rows.length === names.length;
 }

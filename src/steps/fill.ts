@@ -1,6 +1,7 @@
 import type { BackfillJob } from '../backfill/job.ts';
 import type { BackfillResult } from '../backfill/types.ts';
 import { IntegrityError } from '../errors.ts';
+import { type AdaptedRows, readAdaptedRows } from '../inspect/adapted-rows.ts';
 import { type RowTally, tallyRows } from '../inspect/row-counts.ts';
 import { plural } from '../plural.ts';
 import type { MigrationContext } from '../state/context.ts';
@@ -10,7 +11,6 @@ import { clearQuarantine, listQuarantine } from '../state/quarantine.ts';
 import { resolveMigration } from '../state/resolve.ts';
 import { updateUnderLease } from '../state/update-under-lease.ts';
 import { finishUndo } from '../swap/undo.ts';
-import { type AdaptedRows, countAdapted } from './adapter-provenance.ts';
 import { assertSameDefinition } from './definition-change.ts';
 import { ensureTrigger } from './ensure-trigger.ts';
 import { fillOld } from './fill-old.ts';
@@ -63,10 +63,9 @@ async function fillMissing(ctx: MigrationContext, lease: Lease, provider: LazyPr
 }
 
 async function filled(ctx: MigrationContext, run: BackfillResult | undefined): Promise<FillResult> {
-  const resolved = await resolveMigration(ctx);
-  const { record, target } = resolved;
+  const { record, target } = await resolveMigration(ctx);
   const rows = await tallyRows(ctx.db, target, record.modelId, record.id);
-  return { step: 'fill', changed: run !== undefined, rows, run, adapted: await countAdapted(ctx, resolved) };
+  return { step: 'fill', changed: run !== undefined, rows, run, adapted: await readAdaptedRows(ctx, target) };
 }
 
 async function replaceAdapted(ctx: MigrationContext, lease: Lease, provider: LazyProvider): Promise<FillResult> {

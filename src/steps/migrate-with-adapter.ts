@@ -1,10 +1,18 @@
 import { existsSync } from 'node:fs';
 import type { ProjectionEntry } from '../adapters/types.ts';
-import { IntegrityError } from '../errors.ts';
+import { IntegrityError, PreflightError } from '../errors.ts';
 import { verify } from '../inspect/verify.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { resolveMigration } from '../state/resolve.ts';
-import { type AdapterMark, assertMayBegin, markBegun, markEnded, readMark } from './adapter-mark.ts';
+import { dropUnusedState, ensureStateSchema } from '../state/schema.ts';
+import {
+  type AdapterHistory,
+  type AdapterMark,
+  assertMayBegin,
+  markBegun,
+  markEnded,
+  readHistory,
+} from './adapter-mark.ts';
 import { cutOver } from './cut-over.ts';
 import { expand } from './expand.ts';
 import { fill } from './fill.ts';
@@ -15,7 +23,7 @@ import { type LazyProvider, lazyProvider } from './provider.ts';
 import { isVerdict, undoAdapter } from './undo-adapter.ts';
 
 export interface MigrateWithAdapterOptions {
-  /** Of the registry; the best that fits unless given. */
+  /** Of the registry; the one that REEMBED_ADAPTER names, else the best that fits, unless given. */
   readonly projection?: string | undefined;
   /** Writes the old vectors into a checksummed file before anything is mapped (true). */
   readonly autoBackup?: boolean | undefined;
@@ -42,7 +50,8 @@ const MIN_SIMILARITY = 0.8;
 /**
  * Moves a table to the new model by a projection in one call: column, backup, mapped vectors, verification, swap, verification. Where one of them
  * finds the vectors not good enough, everything is taken back, and the table is as it was before. A call that was cut off is gone on with by the
- * next one, or by the ordinary steps. The old column is kept, whatever `oldColumn` says: `finalize` drops it.
+ * next one, or by the ordinary steps; one that was finished and is in service is only told again. The old column is kept, whatever `oldColumn`
+ * says: `finalize` drops it.
  *
  * @throws AdapterError `adapter_undone` with what was found as its cause, `undo_failed`, `no_projection`; PreflightError `vectors_there`,
  *   `already_swapped`; InterruptedError, BusyError, DatabaseError, which leave everything to be gone on with
@@ -55,15 +64,17 @@ export async function migrateWithAdapter(
   if (!(minSimilarity >= 0 && minSimilarity <= 1)) {
     throw new RangeError(`minSimilarity is a number from 0 to 1, got ${minSimilarity}`);
   }
-  const entry = await findAdapter(ctx, options.projection ?? (await readMark(ctx))?.projection);
+  const history = await readHistory<Omit<MigratedWithAdapter, 'migrated'>>(ctx);
+  const { applied } = history;
+  const asked = [options.projection, ctx.runtime.adapters.use].find((id) => id !== undefined && id !== 'auto');
+  // A deploy says it each time: what is in service is not put to the test, or taken back, once more.
+  if (applied !== undefined && (asked ?? applied.projection) === applied.projection) {
+    return { ...applied, migrated: true };
+  }
+  const entry = await findAdapter(ctx, asked ?? history.begun?.projection);
   const own = contextFor(ctx, entry);
-  const before = await assertMayBegin(own);
-  if (before?.active !== 'new') await expand(own);
-  const mark = await markBegun(own, {
-    projection: entry.id,
-    expandedBefore: before !== undefined,
-    backupsBefore: before?.backups.length ?? 0,
-  });
+  await assertMayBegin(own, history, entry.id);
+  const mark = await begin(own, history, entry);
   const provider = lazyProvider(own, own.definition);
   try {
     return await apply(own, { entry, provider, mark }, { ...options, minSimilarity });
@@ -72,6 +83,29 @@ export async function migrateWithAdapter(
     throw await undoAdapter(own, mark, error);
   } finally {
     await provider.close();
+  }
+}
+
+/** The mark stands before the column does: whoever goes on after a crash between the two knows whose column it is. */
+async function begin(
+  ctx: MigrationContext,
+  { record, begun }: Pick<AdapterHistory<unknown>, 'record' | 'begun'>,
+  { id }: ProjectionEntry,
+): Promise<AdapterMark> {
+  const { stateSchema } = ctx.runtime;
+  const fresh = { expandedBefore: record !== undefined, backupsBefore: record?.backups.length ?? 0 };
+  // Where the state may not be made, 005 says so together with what else stands in the way.
+  const { created } = await ensureStateSchema(ctx.db, stateSchema).catch(async (error: unknown) => {
+    await expand(ctx);
+    throw error;
+  });
+  try {
+    const mark = begun?.projection === id ? begun : await markBegun(ctx, { ...fresh, ...begun, projection: id });
+    if (record?.active !== 'new') await expand(ctx);
+    return mark;
+  } catch (error) {
+    if (created && error instanceof PreflightError) await dropUnusedState(ctx.db, stateSchema);
+    throw error;
   }
 }
 

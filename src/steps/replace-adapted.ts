@@ -2,10 +2,10 @@ import type { BackfillResult } from '../backfill/types.ts';
 import type { MigrationContext } from '../state/context.ts';
 import { recordEvent } from '../state/events.ts';
 import { assertLease, type Lease } from '../state/lease.ts';
+import { readModel } from '../state/models.ts';
 import { updateRecord } from '../state/records.ts';
 import { resolveMigration } from '../state/resolve.ts';
 import { withTableLock } from '../swap/lock-table.ts';
-import { countAdapted } from './adapter-provenance.ts';
 import { hasVectorsOf } from './adopt-model.ts';
 import { embedPending } from './embed-pending.ts';
 import { ensureTrigger } from './ensure-trigger.ts';
@@ -28,9 +28,9 @@ export async function replaceAdaptedRows(
   const { id, adaptedModelId } = resolved.record;
   if (adaptedModelId === null) return undefined;
   await ensureTrigger(ctx, resolved);
-  const adapter = await countAdapted(ctx, resolved);
   const run = await embedPending(ctx, lease, provider, { replaceAdapted: true });
   if (run !== undefined) {
+    const adapter = await readModel(ctx.db, ctx.runtime.stateSchema, adaptedModelId);
     await recordEvent(ctx.db, ctx.runtime.stateSchema, id, 'adapted-replaced', { ...run, adapter: adapter?.name });
   }
   await forgetAdapter(ctx, lease);

@@ -11,14 +11,14 @@ import type { MigrationContext } from '../state/context.ts';
 import { readModel } from '../state/models.ts';
 import { findRecord } from '../state/resolve.ts';
 import { readRowQueries } from './adapter/asked-rows.ts';
-import { embedder } from './adapter/embedder.ts';
+import { type Embedder, embedder } from './adapter/embedder.ts';
 import { sampleRows } from './adapter/sample-rows.ts';
 import { wantedSizes } from './adapter/sizes.ts';
 import { readOldSpace } from './adapter/source-space.ts';
 import { type GivenSample, trainSample } from './adapter/train-sample.ts';
 import type { TrainAdapterOptions, TrainedAdapter } from './adapter/types.ts';
 import { configuredQueries } from './evaluate.ts';
-import { lazyProvider } from './provider.ts';
+import { type LazyProvider, lazyProvider } from './provider.ts';
 
 /**
  * Learns a map between the spaces of the old and the new model from rows of the table: their old vectors are there, the new ones are made of their
@@ -43,19 +43,20 @@ export async function withTableSample<T>(
   work: (given: GivenSample) => Promise<T>,
 ): Promise<T> {
   const reference = options.target ?? realModel(ctx.definition);
-  const named = options.source ?? ctx.definition.from;
   const fresh = lazyProvider(ctx, reference);
-  const old = named === undefined ? undefined : lazyProvider(ctx, named);
+  let old: LazyProvider | undefined;
   try {
     const newModel = embedder(() => fresh.get(), ctx);
-    const oldModel = old && embedder(() => old.get(), ctx);
-    const { sample, space, where } = await readSample(ctx, await newModel.model(), named, options);
+    const { sample, space, where } = await readSample(ctx, newModel, options);
+    // What the column says of its model goes before what the configuration says: it is that one whose queries fit.
+    const asked = space.reference && lazyProvider(ctx, space.reference);
+    old = asked;
     return await work({
       sample,
       where,
       old: space,
       fresh: async () => spaceOf(await newModel.model(), reference),
-      models: { old: oldModel, fresh: newModel },
+      models: { old: asked && embedder(() => asked.get(), ctx), fresh: newModel },
     });
   } finally {
     await fresh.close();
@@ -69,13 +70,8 @@ function realModel(definition: MigrationDefinition): ModelReference & Pick<Migra
   return provider === 'adapted' ? { ...definition, provider: providerOf(model) } : definition;
 }
 
-async function readSample(
-  ctx: MigrationContext,
-  model: ModelFingerprint,
-  named: ModelReference | undefined,
-  options: TrainAdapterOptions,
-) {
-  const { seed = 1 } = options;
+async function readSample(ctx: MigrationContext, newModel: Embedder, options: TrainAdapterOptions) {
+  const { seed = 1, source: named = ctx.definition.from } = options;
   const { samples, holdout } = wantedSizes(options);
   const { target } = await readSearchSide(ctx, 'old');
   const where = `${target.schema}.${target.table}`;
@@ -83,7 +79,7 @@ async function readSample(
   const source = options.queries ?? configuredQueries(ctx);
   // Rows that queries name must not crowd out the others.
   const asked = await readRowQueries(ctx, target, source, { most: Math.floor((samples + holdout) / 3), seed });
-  const fresh = await freshColumn(ctx, model);
+  const fresh = await freshColumn(ctx, await newModel.model());
   ctx.onProgress({ kind: 'step', step: 'adapter', message: `Drawing rows of ${where}` });
   const wanted = samples + holdout - asked.keys.length;
   const { old, rows } = await sampleRows(ctx, { wanted, seed, keys: asked.keys, item: asked.item, fresh });

@@ -31,7 +31,7 @@ export async function makeAdaptedBed(): Promise<AdaptedBed> {
   const entry = await registry.add(
     newEntry({
       id: 'old--hash',
-      source: space('legacy', 16),
+      source: space('hash/16', 16, { provider: 'hash' }),
       target: {
         fingerprint: { ...model },
         reference: { provider: 'hash', model: 'hash/384', dimensions: 384 },

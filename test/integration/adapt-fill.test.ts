@@ -18,14 +18,17 @@ const ONE = 'adapted:seed-1';
 const TWO = 'adapted:seed-2';
 const MODEL = 'hash/384';
 
+const LEGACY = { provider: 'file', model: 'legacy.jsonl', dimensions: 16 } as const;
 let chain: Chain;
 let bed: AdapterBed;
 
 beforeAll(async () => {
   chain = await openChain();
   bed = openAdapterBed();
-  await bed.add(1, 16);
-  await bed.add(2, 16, { metrics: measures(0.8) });
+  const { provider, model: name } = LEGACY;
+  const source = { fingerprint: { provider, name }, reference: LEGACY, dimensions: 16 };
+  await bed.add(1, 16, { source });
+  await bed.add(2, 16, { source, metrics: measures(0.8) });
 });
 afterAll(async () => {
   bed.close();
@@ -69,10 +72,10 @@ test('an adapter maps every old vector, keeps to what changes, and gives way to 
   await sql(`UPDATE segments SET text = NULL WHERE id = 7; UPDATE segments SET text = ' ' WHERE id = 9`);
   await sql(`UPDATE segments SET embedding = NULL WHERE id IN (8, 10); UPDATE segments SET text = NULL WHERE id = 10`);
   await expand(contextFor());
-  const first = contextFor({ use: 'auto' });
+  const first = contextFor({ use: 'auto', input: { from: LEGACY } });
   const { run, adapted } = await whileEdited(fill(first), rows);
   expect(run?.written).toBeGreaterThanOrEqual(rows - 1);
-  expect(adapted).toMatchObject({ name: ONE, withoutText: 2 });
+  expect(adapted).toMatchObject({ adapter: ONE, withoutText: 2 });
   expect(first.events).toContainEqual(
     expect.objectContaining({ message: 'Mapping public.segments.embedding by adapted:seed-1' }),
   );
@@ -85,7 +88,11 @@ test('an adapter maps every old vector, keeps to what changes, and gives way to 
   await sql(`UPDATE segments SET voice = '[9, 9, 9, 9]', embedding = embedding WHERE id = 24`);
   const edited = await makers();
   expect(['20', '21', '22', '23', '24'].map((id) => edited.get(id))).toEqual(['null', 'null', 'null', 'null', ONE]);
+  await sql('ALTER TABLE segments DISABLE TRIGGER "zzz_reembed_segments-hash_vector"');
   await fill(contextFor({ use: 'seed-1' }));
+  expect(
+    (await sql(`SELECT 1 FROM pg_trigger WHERE tgname LIKE 'zzz_reembed%' AND tgenabled = 'O'`)).rows,
+  ).toHaveLength(2);
   const mended = await makers();
   expect(['20', '21', '22', '23', '24'].map((id) => mended.get(id))).toEqual([ONE, MODEL, ONE, ONE, ONE]);
   expect(['7', '8', '9'].map((id) => mended.get(id))).toEqual([ONE, MODEL, ONE]);
@@ -93,12 +100,12 @@ test('an adapter maps every old vector, keeps to what changes, and gives way to 
 
   // Without an adapter adapted rows are left alone; another one maps them again.
   const counts = countMakers(mended);
-  expect(await fill(contextFor())).toMatchObject({ changed: false, adapted: { name: ONE, rows: counts[ONE] } });
+  expect(await fill(contextFor())).toMatchObject({ changed: false, adapted: { adapter: ONE, rows: counts[ONE] } });
   expect((await fill(contextFor({ use: 'seed-2' }))).run).toMatchObject({ written: counts[ONE] });
   expect(countMakers(await makers())).toEqual({ null: 1, [MODEL]: counts[MODEL], [TWO]: counts[ONE] });
 
   const replaced = await whileEdited(fill(contextFor(), { replaceAdapted: true }), rows);
-  expect(replaced.adapted).toMatchObject({ name: TWO, rows: 2, withoutText: 2 });
+  expect(replaced.adapted).toMatchObject({ adapter: TWO, rows: 2, withoutText: 2 });
   expect(countMakers(await makers()).wrong).toBeUndefined();
   await fill(contextFor());
   expect(countMakers(await makers())).toEqual({ null: 1, [MODEL]: rows - 3, [TWO]: 2 });
@@ -107,6 +114,11 @@ test('an adapter maps every old vector, keeps to what changes, and gives way to 
   expect((await sql(`SELECT tgname FROM pg_trigger WHERE tgname LIKE 'zzz_reembed%'`)).rows).toEqual([
     { tgname: 'zzz_reembed_segments-hash' },
   ]);
+  // A projection that says the same of its space in other words takes nothing from the model's own rows.
+  const target = { ...(await bed.add(8, 16, { metrics: measures(0.5) })).target };
+  const fingerprint = { ...target.fingerprint, instruction: null };
+  await bed.add(9, 16, { target: { ...target, fingerprint }, metrics: measures(0.5) });
+  expect(await fill(contextFor({ use: 'seed-9' }))).toMatchObject({ changed: false, rows: { done: rows - 3 } });
 });
 
 test('adapted vectors are served, replaced after the swap where nobody wrote since, and watched again after it is undone', async () => {
@@ -142,7 +154,7 @@ test('adapted vectors are served, replaced after the swap where nobody wrote sin
 
 test('partitions, composite keys, an expression and halfvec on both sides', async () => {
   const text = `coalesce("The title" || ': ', '') || body`;
-  const input = { provider: 'adapted', text: { expression: text }, vectorType: 'halfvec' } as const;
+  const input = { provider: 'adapted', from: LEGACY, text: { expression: text }, vectorType: 'halfvec' } as const;
   const watched = { table: 'segments', key: `concat(tenant, '/', "Item Nr")`, text: `(${text})` };
   await sql(
     `CREATE TABLE segments (tenant text, "Item Nr" bigint, "The title" text, body text, embedding halfvec(16), PRIMARY KEY (tenant, "Item Nr"))
@@ -172,7 +184,7 @@ test('what an adapter cannot map is refused, and nothing is written', async () =
   await bed.add(5, 16, { target: { ...(await bed.add(6, 16)).target, dimensions: 32 } });
   const reference = { provider: 'hash', model: 'hash/16', dimensions: 16 } as const;
   await bed.add(7, 16, { source: { fingerprint: { provider: 'hash', name: 'hash/16' }, reference, dimensions: 16 } });
-  const other = { provider: 'file', model: 'legacy.jsonl', dimensions: 16 } as const;
+  const other = { ...LEGACY, model: 'other.jsonl' };
   await expand(contextFor());
   const refused = (use: string, input: Partial<MigrationInput> = {}) => fill(contextFor({ use, input }));
   await expect(refused('nobody')).rejects.toMatchObject({ code: 'projection_unknown' });
@@ -184,6 +196,8 @@ test('what an adapter cannot map is refused, and nothing is written', async () =
   await expect(refused('seed-7', { from: other })).rejects.toThrow(
     'another model than public.segments.embedding holds',
   );
+  // One was learned from a column of the same name, which says nothing about the model.
+  await expect(refused('auto')).rejects.toMatchObject({ code: 'no_projection' });
   await expect(refused('auto', { from: { ...other, model: 'x.jsonl' } })).rejects.toMatchObject({
     code: 'no_projection',
   });

@@ -109,6 +109,10 @@ test("the new model's queries, mapped, find in the old column what the old model
   const turned = await refusalOf(openQueryAdapter({ id: 'documents', dir: registry.dir, migration, side: 'old' }));
   expect(turned).toMatchObject({ code: 'spaces_differ', hint: expect.stringContaining('--direction query') });
   expect(turned.message).toMatch(/wide\.json \(96 dimensions\).*hash\/64 \(64 dimensions\)/);
+  const unknown = await refusalOf(
+    openQueryAdapter({ dir: registry.dir, migration: { ...migration, from: undefined } }),
+  );
+  expect(unknown).toMatchObject({ code: 'old_model_unknown', hint: expect.stringContaining('EMBEDDING_OLD_MODEL') });
 
   await expand(ctx);
   await fill(ctx);
@@ -210,6 +214,8 @@ test('with REEMBED_AUTO_ADAPT a projection is applied, and taken back to the las
 test('a call that was cut off is gone on with, and one that would clear real vectors is refused', async () => {
   const { ctx, registry } = freshContext();
   await registry.add(knownEntry(spaces, 'document', { id: 'exact' }), knownProjection(spaces, 'document'));
+  // Embedded by the model itself, whoever fills the rest.
+  await chain.db.query('UPDATE segments SET embedding = NULL WHERE id = 1');
   const controller = new AbortController();
   const cut = {
     ...ctx,
@@ -221,6 +227,16 @@ test('a call that was cut off is gone on with, and one that would clear real vec
   await expect(migrateWithAdapter(cut, {})).rejects.toBeInstanceOf(InterruptedError);
   const done = await migrateWithAdapter(ctx, {});
   expect(done).toMatchObject({ migrated: true, projection: 'exact' });
+  const served = await everythingIn(chain.db);
+  await registry.add(knownEntry(spaces, 'document', { id: 'exact-too' }), knownProjection(spaces, 'document'));
+  expect(
+    await migrateWithAdapter(ctx, { minSimilarity: 1 }),
+    'what is in service is not put to the test again',
+  ).toEqual(done);
+  expect(await everythingIn(chain.db)).toEqual(served);
+  expect(await refusalOf(migrateWithAdapter(ctx, { projection: 'exact-too' }))).toMatchObject({
+    code: 'already_swapped',
+  });
   const { rows } = await chain.db.query(`SELECT 1 FROM reembed.events WHERE kind = 'backup'`);
   expect(rows, 'one backup of the old vectors is enough').toHaveLength(1);
 

@@ -18,7 +18,7 @@ export const backfill = defineCommand({
         describe: 'The share of the time in which to work, 0.01 to 1',
         defaultDescription: 'REEMBED_PACE, else 1',
       })
-      // Without defaults: yargs takes an option that has one for given, and would refuse every run.
+      // Without defaults: yargs takes a default for a flag that was given, and sees a conflict.
       .option('recheck', {
         type: 'boolean',
         describe: 'First compare every text with what was embedded: finds edits past the trigger',
@@ -54,10 +54,10 @@ function describe(result: FillResult): string {
 /** Those with a text are worth a command, the others stay. */
 function describeAdapted({ adapted }: FillResult): string[] {
   if (adapted === undefined || adapted.rows === 0) return [];
-  const { name, rows, withoutText } = adapted;
+  const { adapter, rows, withoutText } = adapted;
   const lost = withoutText === 0 ? '' : ` (${number(withoutText)} without text)`;
   const next = withoutText < rows ? ' "reembed backfill --replace-adapted" embeds their texts.' : '';
-  return [`${count(rows, 'vector')} ${rows === 1 ? 'was' : 'were'} mapped by ${name}${lost}.${next}`];
+  return [`${count(rows, 'vector')} ${rows === 1 ? 'was' : 'were'} mapped by ${adapter}${lost}.${next}`];
 }
 
 function describeRun({ rows, run }: FillResult): string {

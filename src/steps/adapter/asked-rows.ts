@@ -1,6 +1,7 @@
 import { knownItemSql, loadQueries, nameOfSource, type QuerySource } from '../../evaluate/load-queries.ts';
 import type { VectorTarget } from '../../sql/target.ts';
 import type { MigrationContext } from '../../state/context.ts';
+import { OWN_TEXTS } from './queries-of-part.ts';
 import { shuffled } from './split.ts';
 import type { AskedQuery, SampledText } from './types.ts';
 
@@ -28,7 +29,7 @@ export async function readRowQueries(
   source: QuerySource | undefined,
   { most, seed }: { readonly most: number; readonly seed: number },
 ): Promise<RowQueries> {
-  if (source === undefined) return { source: "the rows' own texts", item: undefined, keys: [], ask: undefined };
+  if (source === undefined) return { source: OWN_TEXTS, item: undefined, keys: [], ask: undefined };
   if ('knownItem' in source) {
     const item = await knownItemSql(ctx, target, source.knownItem);
     return { source: nameOfSource(source, target), item, keys: [], ask: undefined };

@@ -7,10 +7,18 @@ export interface PartQueries {
   readonly answers: readonly (readonly number[])[];
 }
 
+/** As a report names each text's own words. */
+export const OWN_TEXTS = "the rows' own texts";
 /** An item that more texts share is a category. */
 const MAX_SHARED = 10;
 /** Queries at most: more are embedded, and paid for, without telling more. */
 const MOST_QUERIES = 1_000;
+
+/** Each text asked for by itself. */
+export function ownTextsOfPart({ texts }: Pick<Sample, 'texts'>, places: readonly number[]): PartQueries {
+  const own = places.map((place) => texts[place]?.text ?? '').slice(0, MOST_QUERIES);
+  return { queries: own, answers: own.map((_, row) => [row]) };
+}
 
 /** What can be asked of a part: the queries that name their answers, else each text's item, else the texts themselves. */
 export function queriesOfPart({ texts, asked }: Sample, places: readonly number[], seed: number): PartQueries {

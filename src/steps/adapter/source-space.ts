@@ -22,7 +22,8 @@ export async function readOldSpace(
   const { dimensions, schema, table, column } = target;
   const recorded = await recordedModel(ctx, `${schema}.${table}.${column}`, rows);
   if (recorded !== undefined) return { fingerprint: recorded, reference: referenceOf(recorded), dimensions };
-  if (named === undefined) return { fingerprint: { name: column, dimensions }, reference: undefined, dimensions };
+  // Not as a name: columns of the same name hold the vectors of any model.
+  if (named === undefined) return { fingerprint: { column, dimensions }, reference: undefined, dimensions };
   const { provider, model } = named;
   return { fingerprint: { provider, name: model, dimensions }, reference: named, dimensions };
 }
@@ -48,8 +49,9 @@ function referenceOf({ provider, name, configuredAs, dimensions }: StoredFingerp
   return { provider, model, dimensions };
 }
 
+/** Vectors that an adapter made are of no model that could be asked. */
 function isProvider(value: unknown): value is ProviderName {
-  return PROVIDERS.some((provider) => provider === value);
+  return value !== 'adapted' && PROVIDERS.some((provider) => provider === value);
 }
 
 function mixedModels(

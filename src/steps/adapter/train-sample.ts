@@ -45,9 +45,16 @@ export async function trainSample(sample: Sample, options: TrainSampleOptions): 
     tried: trained.tried,
     chosenOn: trained.tried.length === 0 ? 0 : sizes.validation,
     leftOut: trained.leftOut,
-    warnings: warningsOf(trained.metrics),
+    warnings: [...warningsOf(trained.metrics), ...unknownSource(old, entry.id)],
     seconds: (performance.now() - started) / 1000,
   };
+}
+
+function unknownSource({ fingerprint }: ProjectionSpace, id: string): string[] {
+  if (fingerprint.provider !== undefined) return [];
+  return [
+    `Nobody has said which model made the old vectors, so that nothing chooses this projection by itself: name ${id} where you use it, or say the model in "from" and train again.`,
+  ];
 }
 
 function tellFewer(

@@ -6,7 +6,7 @@ import type { OnProgress } from '../../progress.ts';
 import type { ModelFingerprint } from '../../providers/types.ts';
 import { vectorFault } from '../../vector/vector-fault.ts';
 import type { Embedder } from './embedder.ts';
-import { queriesOfPart } from './queries-of-part.ts';
+import { OWN_TEXTS, ownTextsOfPart, type PartQueries, queriesOfPart } from './queries-of-part.ts';
 import { type SplitSample, splitSample } from './split.ts';
 import type { Sample, SampledText } from './types.ts';
 
@@ -116,29 +116,45 @@ async function partsOf(
   models: Models,
   { direction, seed, onProgress }: DataOptions,
 ): Promise<Pick<TrainingData, 'validation' | 'holdout'>> {
-  const [first, second] = [holdout, validation].map((places) => queriesOfPart(embedded.sample, places, seed));
-  const [inHoldout = NO_QUERIES, inValidation = NO_QUERIES] = [first, second];
-  if (inHoldout.queries.length === 0) throw nothingAsked(embedded.sample, holdout.length);
+  const { sample } = embedded;
+  const inHoldout = queriesOfPart(sample, holdout, seed);
+  if (inHoldout.queries.length === 0) throw nothingAsked(sample, holdout.length);
+  const known = queriesOfPart(sample, validation, seed);
+  const isFew = validation.length > 0 && known.queries.length < LEAST_TO_CHOOSE;
+  if (isFew) tellFew(sample, known.queries.length, onProgress);
+  const inValidation = isFew ? ownTextsOfPart(sample, validation) : known;
   const queries = [...inHoldout.queries, ...inValidation.queries];
   const fresh = await models.fresh.embed(queries, 'query', 'query');
   const old = await oldQueries(models.old, queries, onProgress);
-  const part = (places: readonly number[], { answers }: typeof inHoldout, from: number): KeptApart => ({
+  const part = (places: readonly number[], { answers }: PartQueries, from: number, source: string): KeptApart => ({
     pairs: pairsOf(embedded, direction, places),
     documents: { old: rowsOf(embedded.old, places), fresh: rowsOf(embedded.fresh, places) },
     queries: {
-      source: embedded.sample.source,
+      source,
       answers,
       fresh: matrixOf(fresh.slice(from, from + answers.length)),
       old: old && matrixOf(old.slice(from, from + answers.length)),
     },
   });
   return {
-    holdout: part(holdout, inHoldout, 0),
-    validation: validation.length === 0 ? undefined : part(validation, inValidation, inHoldout.queries.length),
+    holdout: part(holdout, inHoldout, 0, sample.source),
+    validation:
+      validation.length === 0
+        ? undefined
+        : part(validation, inValidation, inHoldout.queries.length, isFew ? OWN_TEXTS : sample.source),
   };
 }
 
-const NO_QUERIES = { queries: [], answers: [] };
+/** Of fewer queries every kind finds as many, and the simplest would be taken for the best. */
+const LEAST_TO_CHOOSE = 10;
+
+function tellFew({ source }: Sample, found: number, onProgress: OnProgress): void {
+  const few = found === 0 ? 'none' : `${found}`;
+  onProgress({
+    kind: 'notice',
+    message: `The queries (${source}) leave ${few} to choose the kind by, at least ${LEAST_TO_CHOOSE} are expected: it is chosen by ${OWN_TEXTS}.`,
+  });
+}
 
 function nothingAsked({ source, asked }: Sample, holdout: number): AdapterError {
   const found = asked === undefined ? 'no text' : `${asked.length} queries, none with an answer`;

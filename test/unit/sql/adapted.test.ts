@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { notEmbeddedSql } from '../../../src/sql/pending.ts';
-import { servedSql } from '../../../src/sql/search-list.ts';
+import { markSql, servedSql } from '../../../src/sql/search-list.ts';
 import { provenanceOf, type VectorTarget } from '../../../src/sql/target.ts';
 
 const target: VectorTarget = {
@@ -25,4 +25,10 @@ test("an adapter's vectors count as embedded while they are kept, and are all th
   const replaced = { ...target, adapted: { modelId: 8, as: 'replaced' }, onlyMissing: true } as const;
   expect(notEmbeddedSql(replaced, 't', 7)).toBe(`${model} IS NOT DISTINCT FROM 8`);
   expect(() => notEmbeddedSql({ ...target, adapted: { modelId: Number.NaN, as: 'kept' } }, 't', 7)).toThrow(RangeError);
+});
+
+test('a search names no column that a state of an older version lacks', () => {
+  const source = { stateSchema: 'reembed', migrationId: 'segments' };
+  expect(markSql({ ...source, columns: ['phase', 'model_id'] })).not.toMatch(/adapted_model_id|has_gaps/);
+  expect(markSql({ ...source, columns: ['phase', 'model_id', 'adapted_model_id'] })).toContain('m."adapted_model_id"');
 });

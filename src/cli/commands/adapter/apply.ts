@@ -12,7 +12,7 @@ export const applyAdapter = defineCommand({
         type: 'string',
         requiresArg: true,
         describe: 'Its id',
-        defaultDescription: 'the best that fits',
+        defaultDescription: 'REEMBED_ADAPTER, else the best that fits',
       })
       .option('backup', { type: 'boolean', default: true, describe: 'Write the old vectors into a file before' })
       .option('verify', {
