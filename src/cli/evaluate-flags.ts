@@ -52,9 +52,9 @@ export function evaluateFlags(yargs: Argv<GlobalFlags>) {
       ...text,
       describe: "Also queries that this projection maps to the other model's vectors; auto: the best",
     })
+    // Without a default: yargs takes a default for a flag that was given, and misses the adapter.
     .option('judge-adapter', {
       type: 'boolean',
-      default: false,
       implies: 'adapter',
       describe: 'The verdict is about the mapped queries, and not kept for 007',
     })

@@ -16,7 +16,7 @@ export const evaluate = defineCommand({
       return reportAgreement(flags, cli);
     }
     const { evaluate: evaluateMigration } = await import('../../steps/evaluate.ts');
-    const { k, sample, seed, tolerance, minGain, rerank, adapter, judgeAdapter } = flags;
+    const { k, sample, seed, tolerance, minGain, rerank, adapter, judgeAdapter = false } = flags;
     const checks = flags.checks && { pairs: flags.pairs, pairLimit: flags.pairLimit, thresholds: flags.threshold };
     const queries = querySource(flags);
     const result = await withMigration(flags, cli, (ctx) =>

@@ -21,8 +21,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'a batch is written whatever its rows say now',
     patch: {
       file: 'src/sql/batch-write.ts',
-      find: '`  AND ${options.versioned === true ? `(t.xmin = i.version OR ${sameHash})` : sameHash}`',
-      replace: '`  AND (true OR ${sameHash} OR t.xmin = i.version)`',
+      find: 'return versioned === true ? `(${sameVersion} OR ${sameHash})` : sameHash;',
+      replace: 'return `(true OR ${sameHash}${versioned === true ? ` OR ${sameVersion}` : ""})`;',
     },
     run: { seed: 11, habits: 'text-only', remote: true, stages: [[EXPAND], [BACKFILL], [FILL], [SWAP]] },
     found: 'stale',
@@ -92,9 +92,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'the trigger does not move with the columns',
     patch: {
       file: 'src/swap/exchange.ts',
-      find: "await tx.query([...columns, ...indexes.statements, ...trigger].join(';\\n'));",
+      find: "await tx.query([...watching, ...columns, ...indexes.statements, ...trigger].join(';\\n'));",
       replace:
-        "await tx.query([...columns, ...indexes.statements, ...(trigger.length < 0 ? trigger : [])].join(';\\n'));",
+        "await tx.query([...watching, ...columns, ...indexes.statements, ...(trigger.length < 0 ? trigger : [])].join(';\\n'));",
     },
     run: { seed: 17, habits: 'text-only', stages: chain },
     found: 'errors',
