@@ -52,11 +52,13 @@ export function evaluateFlags(yargs: Argv<GlobalFlags>) {
       ...text,
       describe: "Also queries that this projection maps to the other model's vectors; auto: the best",
     })
-    // Without a default: yargs takes a default for a flag that was given, and misses the adapter.
     .option('judge-adapter', {
       type: 'boolean',
-      implies: 'adapter',
       describe: 'The verdict is about the mapped queries, and not kept for 007',
+    })
+    .check(({ adapter, 'judge-adapter': judges }) => {
+      if (judges !== true || adapter !== undefined) return true;
+      throw new Error('--judge-adapter asks for a verdict on the queries of --adapter, which is not given');
     })
     .option('checks', { type: 'boolean', default: true, describe: 'The quick checks of the vectors themselves' })
     .option('pairs', { ...text, describe: 'A .jsonl of { a, b, similar? }: texts that have to lie near each other' })

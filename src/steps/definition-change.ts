@@ -49,7 +49,7 @@ async function textChange(ctx: MigrationContext, record: MigrationRecord, table:
 export async function refuseOtherTable(
   ctx: MigrationContext,
   record: MigrationRecord,
-  table: Pick<TableInfo, 'schema' | 'name'>,
+  table: { readonly schema: string | undefined; readonly name: string },
 ): Promise<void> {
   const { rows } = await ctx.db.query<{ schema: string; name: string }>(
     `SELECT n.nspname AS schema, c.relname AS name FROM pg_catalog.pg_class c

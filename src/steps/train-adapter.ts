@@ -17,6 +17,7 @@ import { wantedSizes } from './adapter/sizes.ts';
 import { readOldSpace } from './adapter/source-space.ts';
 import { type GivenSample, trainSample } from './adapter/train-sample.ts';
 import type { TrainAdapterOptions, TrainedAdapter } from './adapter/types.ts';
+import { refuseOtherTable } from './definition-change.ts';
 import { configuredQueries } from './evaluate.ts';
 import { type LazyProvider, lazyProvider } from './provider.ts';
 
@@ -74,6 +75,7 @@ async function readSample(ctx: MigrationContext, newModel: Embedder, options: Tr
   const { seed = 1, source: named = ctx.definition.from } = options;
   const { samples, holdout } = wantedSizes(options);
   const { target } = await readSearchSide(ctx, 'old');
+  await refuseUnnamedTable(ctx, target);
   const where = `${target.schema}.${target.table}`;
   refuseWidth(`${where}.${target.column}`, target, named);
   const source = options.queries ?? configuredQueries(ctx);
@@ -87,6 +89,14 @@ async function readSample(ctx: MigrationContext, newModel: Embedder, options: Tr
   const byText = asked.item === undefined && asked.ask === undefined;
   const texts = byText ? rows.map((row) => ({ ...row, item: row.text })) : rows;
   return { sample: { texts, asked: asked.ask?.(rows), source: asked.source }, space, where };
+}
+
+/** A migration that has begun is read at its own table: a projection for another one must not come of it unnoticed. */
+async function refuseUnnamedTable(ctx: MigrationContext, { schema, table }: VectorTarget): Promise<void> {
+  const named = ctx.definition.table;
+  if (named.name === table && (named.schema === undefined || named.schema === schema)) return;
+  const record = await findRecord(ctx);
+  if (record !== undefined) await refuseOtherTable(ctx, record, named);
 }
 
 /** The new column, as far as it was filled by this very model; undefined where it was not, and before 005. */

@@ -194,6 +194,9 @@ describe('a training on other terms', () => {
     const more = train({ ...SMALL, queries: { file }, minRetention: (retention ?? 0) + 0.001 }, ctx);
     await expect(more).rejects.toMatchObject({ code: 'retention_too_low', context: { retention, low, high } });
     expect(await openRegistry(dir).list()).toEqual(before);
+    // The migration has begun on its table: it does not learn there what is asked of another one.
+    const elsewhere = { ...ctx, definition: { ...ctx.definition, table: { schema: undefined, name: 'notes' } } };
+    expect((await refusalOf(train(SMALL, elsewhere))).code).toBe('definition_changed');
   });
 
   it('measures a chain on rows of the table, and none that begins or ends elsewhere', async () => {

@@ -5,6 +5,7 @@ import { subcommands } from './adapter/index.ts';
 export const adapter: Command = (yargs, choose) => {
   yargs.command('adapter', 'Train, list, share and apply maps between two embedding models', (own) => {
     for (const subcommand of subcommands) subcommand(own, choose);
-    return own.demandCommand(2, 2, 'A subcommand of adapter is missing.', 'One subcommand at a time.');
+    const missing = 'adapter needs a subcommand: "reembed adapter --help" lists them.';
+    return own.demandCommand(2, 2, missing, 'One subcommand at a time.');
   });
 };

@@ -120,7 +120,7 @@ describe('reembed adapter', () => {
   });
 
   test.each([
-    [[], 'A subcommand of adapter is missing.'],
+    [[], 'adapter needs a subcommand: "reembed adapter --help" lists them.'],
     [['shw', 'a-b'], 'Did you mean show?'],
     [['export', 'a-b'], 'Missing required argument: output'],
     [['compose', 'a-b'], 'Not enough non-option arguments'],

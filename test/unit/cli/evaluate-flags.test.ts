@@ -6,6 +6,7 @@ test.each([
   [['--from-shadow', '--min-overlap', '4'], '--min-overlap is "4", expected a number from 0 to 1'],
   [['--from-shadow', '--tolerance', '0.1'], 'tolerance'],
   [['--queries', 'q.txt', '--known-item', 'title'], 'known-item'],
+  [['--judge-adapter'], '--judge-adapter asks for a verdict on the queries of --adapter, which is not given'],
 ])('evaluate %j is refused with a sentence', async (args, message) => {
   await expect(parseArguments(['evaluate', ...args], '0')).rejects.toMatchObject({
     code: 'usage',
